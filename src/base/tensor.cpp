@@ -1,0 +1,140 @@
+// Tensors: one aligned allocation, typed views of it, and conversion between dtypes.
+#include "chainrule/tensor.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <type_traits>
+
+#include "chainrule/error.h"
+
+namespace chainrule {
+namespace {
+
+// A cache line, and the widest vector register (AVX-512).
+constexpr std::align_val_t kAlignment{64};
+
+template <typename T>
+constexpr DType kDTypeOf = std::is_same_v<T, float>    ? DType::kF32
+                           : std::is_same_v<T, double> ? DType::kF64
+                                                       : DType::kI32;
+
+template <typename T>
+void require_dtype(DType dtype) {
+  if (dtype != kDTypeOf<T>) {
+    throw ShapeError(std::string("tensor: expected dtype ") + to_string(kDTypeOf<T>) + ", got " +
+                     to_string(dtype));
+  }
+}
+
+template <typename From, typename To>
+void convert(const Tensor& from, Tensor& to) {
+  const std::span<const From> in = from.values<From>();
+  const std::span<To> out = to.values<To>();
+  std::transform(in.begin(), in.end(), out.begin(), [](From x) { return static_cast<To>(x); });
+}
+
+template <typename From>
+void convert_from(const Tensor& from, Tensor& to) {
+  switch (to.dtype()) {
+    case DType::kF32: return convert<From, float>(from, to);
+    case DType::kF64: return convert<From, double>(from, to);
+    case DType::kI32: return convert<From, std::int32_t>(from, to);
+  }
+}
+
+}  // namespace
+
+std::int64_t element_count(const Shape& shape) {
+  std::int64_t count = 1;
+  for (const std::int64_t extent : shape) count *= extent;
+  return count;
+}
+
+std::string to_string(const Shape& shape) {
+  std::string text = "[";
+  for (std::size_t axis = 0; axis < shape.size(); ++axis) {
+    if (axis > 0) text += ", ";
+    text += std::to_string(shape[axis]);
+  }
+  return text + "]";
+}
+
+const char* to_string(DType dtype) {
+  switch (dtype) {
+    case DType::kF32: return "f32";
+    case DType::kF64: return "f64";
+    case DType::kI32: return "i32";
+  }
+  return "?";
+}
+
+std::size_t size_of(DType dtype) { return dtype == DType::kF64 ? 8 : 4; }
+
+void Tensor::AlignedDelete::operator()(std::byte* bytes) const {
+  ::operator delete[](bytes, kAlignment);
+}
+
+Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)) {
+  for (const std::int64_t extent : shape_) {
+    if (extent < 0) throw ShapeError("tensor: negative extent in shape " + to_string(shape_));
+  }
+  const std::size_t size = std::max<std::size_t>(bytes(), 1);
+  storage_.reset(static_cast<std::byte*>(::operator new[](size, kAlignment)));
+  std::memset(storage_.get(), 0, size);
+}
+
+Tensor::Tensor(const Tensor& other) : Tensor(other.dtype_, other.shape_) {
+  std::memcpy(storage_.get(), other.storage_.get(), bytes());
+}
+
+Tensor& Tensor::operator=(const Tensor& other) {
+  if (this != &other) *this = Tensor(other);
+  return *this;
+}
+
+template <typename T>
+Tensor Tensor::of(Shape shape, std::span<const T> values) {
+  Tensor tensor(kDTypeOf<T>, std::move(shape));
+  if (tensor.size() != static_cast<std::int64_t>(values.size())) {
+    throw ShapeError("tensor: shape " + to_string(tensor.shape()) + " holds " +
+                     std::to_string(tensor.size()) + " values, got " +
+                     std::to_string(values.size()));
+  }
+  std::copy(values.begin(), values.end(), tensor.values<T>().begin());
+  return tensor;
+}
+
+template <typename T>
+std::span<T> Tensor::values() {
+  require_dtype<T>(dtype_);
+  return {reinterpret_cast<T*>(storage_.get()), static_cast<std::size_t>(size())};
+}
+
+template <typename T>
+std::span<const T> Tensor::values() const {
+  require_dtype<T>(dtype_);
+  return {reinterpret_cast<const T*>(storage_.get()), static_cast<std::size_t>(size())};
+}
+
+Tensor Tensor::as(DType to) const {
+  Tensor result(to, shape_);
+  switch (dtype_) {
+    case DType::kF32: convert_from<float>(*this, result); break;
+    case DType::kF64: convert_from<double>(*this, result); break;
+    case DType::kI32: convert_from<std::int32_t>(*this, result); break;
+  }
+  return result;
+}
+
+template Tensor Tensor::of<float>(Shape, std::span<const float>);
+template Tensor Tensor::of<double>(Shape, std::span<const double>);
+template Tensor Tensor::of<std::int32_t>(Shape, std::span<const std::int32_t>);
+template std::span<float> Tensor::values<float>();
+template std::span<double> Tensor::values<double>();
+template std::span<std::int32_t> Tensor::values<std::int32_t>();
+template std::span<const float> Tensor::values<float>() const;
+template std::span<const double> Tensor::values<double>() const;
+template std::span<const std::int32_t> Tensor::values<std::int32_t>() const;
+
+}  // namespace chainrule
