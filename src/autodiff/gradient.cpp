@@ -1,0 +1,133 @@
+// Reverse-mode differentiation, graph to graph. The walk goes backwards over the nodes that lie on
+// a path from `wrt` to `y`, asks each for its gradient rule, and adds up what arrives at each
+// value. The rules live with the ops; no op is known here by name.
+#include "chainrule/gradient.h"
+
+#include <algorithm>
+#include <map>
+#include <set>
+#include <utility>
+
+#include "chainrule/error.h"
+#include "chainrule/ops.h"
+#include "graph/op.h"
+
+namespace chainrule {
+namespace {
+
+using Key = std::pair<std::int64_t, std::size_t>;
+Key key(const Value& value) { return {value.node().id, value.index()}; }
+
+// For each node up to y: does it depend, through real numbers, on any of wrt?
+std::vector<bool> dependent_nodes(Value y, const std::vector<Value>& wrt) {
+  const std::deque<Node>& nodes = y.graph().nodes();
+  std::vector<bool> depends(nodes.size(), false);
+  for (const Value& value : wrt) depends[static_cast<std::size_t>(value.node().id)] = true;
+  for (std::int64_t id = 0; id <= y.node().id; ++id) {
+    const auto i = static_cast<std::size_t>(id);
+    for (const Value& input : nodes[i].inputs) {
+      if (input.dtype() == DType::kF32 && depends[static_cast<std::size_t>(input.node().id)]) {
+        depends[i] = true;
+      }
+    }
+  }
+  return depends;
+}
+
+std::set<std::string> names_of(const Graph& graph) {
+  std::set<std::string> names;
+  for (const Node& node : graph.nodes()) names.insert(node.names.begin(), node.names.end());
+  return names;
+}
+
+// The cotangents of all values between `wrt` and `y`, and the naming of them.
+class Backpropagation {
+ public:
+  Backpropagation(Value y, const std::vector<Value>& wrt, Value dy, bool gives_names)
+      : graph_(y.graph()), depends_(dependent_nodes(y, wrt)), gives_names_(gives_names) {
+    if (gives_names) names_ = names_of(graph_);
+    add(y, dy ? dy : constant(graph_, 1.0));
+    for (std::int64_t id = y.node().id; id >= 0; --id) {
+      if (depends(id)) visit(graph_.nodes()[static_cast<std::size_t>(id)]);
+    }
+  }
+
+  std::vector<Value> cotangents_of(const std::vector<Value>& values) const {
+    std::vector<Value> result;
+    for (const Value& value : values) {
+      const auto found = cotangents_.find(key(value));
+      result.push_back(found != cotangents_.end() ? found->second
+                                                  : constant(graph_, 0.0, value.shape()));
+    }
+    return result;
+  }
+
+ private:
+  bool depends(std::int64_t id) const { return depends_[static_cast<std::size_t>(id)]; }
+
+  void add(Value value, Value d) {
+    Value& total = cotangents_[key(value)];
+    total = total ? total + d : d;
+  }
+
+  // All that reads this node has been visited, so its cotangents are complete.
+  void visit(const Node& node) {
+    for (std::size_t index = 0; index < node.types.size(); ++index) {
+      const auto found = cotangents_.find({node.id, index});
+      if (found == cotangents_.end()) continue;
+      give_name(node.output(index), found->second);
+      const bool leads_on =
+          std::any_of(node.inputs.begin(), node.inputs.end(),
+                      [&](const Value& input) { return depends(input.node().id); });
+      if (leads_on) pass_back(node, index, found->second);
+    }
+  }
+
+  void pass_back(const Node& node, std::size_t index, Value dy) {
+    const auto first_new = static_cast<std::int64_t>(graph_.nodes().size());
+    const Grads grads = apply_rule(node, index, dy);
+    for (std::size_t i = 0; i < grads.size(); ++i) {
+      if (grads[i] && depends(node.inputs[i].node().id)) add(node.inputs[i], grads[i]);
+    }
+    const auto end = static_cast<std::int64_t>(graph_.nodes().size());
+    for (std::int64_t id = first_new; id < end; ++id) {
+      graph_.set_note(graph_.nodes()[static_cast<std::size_t>(id)],
+                      "grad of " + text_name(node.output(index)));
+    }
+  }
+
+  static Grads apply_rule(const Node& node, std::size_t index, Value dy) {
+    if (node.op->grad != gradient_of_expansion) return node.op->grad(node, dy);
+    const Value expanded = node.op->expand(node)[index];
+    return Backpropagation(expanded, node.inputs, dy, false).cotangents_of(node.inputs);
+  }
+
+  // A second gradient in the same graph finds the name dZ1 taken and leaves its own nodes unnamed.
+  void give_name(Value value, Value d) {
+    if (!gives_names_ || value.name().empty() || !d.name().empty()) return;
+    const std::string name = "d" + value.name();
+    if (names_.insert(name).second) d.named(name);
+  }
+
+  Graph& graph_;
+  std::vector<bool> depends_;
+  bool gives_names_;
+  std::set<std::string> names_;
+  std::map<Key, Value> cotangents_;
+};
+
+}  // namespace
+
+std::vector<Value> gradient(Value y, const std::vector<Value>& wrt, Value dy) {
+  if (!dy && !y.shape().empty()) {
+    throw ShapeError("gradient: expected a scalar, got " + to_string(y.type()) +
+                     "; reduce it with sum or mean, or give a cotangent");
+  }
+  if (dy && dy.type() != y.type()) {
+    throw ShapeError("gradient: expected a cotangent " + to_string(y.type()) + ", got " +
+                     to_string(dy.type()));
+  }
+  return Backpropagation(y, wrt, dy, true).cotangents_of(wrt);
+}
+
+}  // namespace chainrule

@@ -1,0 +1,146 @@
+// What an op is: the rules that say its type, its meaning, its gradient, its formula and how to try
+// it. One contiguous block in src/ops/ fills one Op; everything else is derived from these fields.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+#include "chainrule/graph.h"
+
+namespace chainrule {
+
+/// The reference interpreter's array: float64 whatever the dtype.
+struct Array {
+  Shape shape;
+  std::vector<double> data;
+};
+
+/// What an op's meaning is given: the node, its input arrays, and its outputs, sized and filled
+/// with NaN.
+struct Eval {
+  const Node& node;
+  std::span<const Array* const> in;
+  std::span<Array> out;
+
+  /// out[0][i] = f(in[0][i], …), for one, two or three inputs of equal shape.
+  template <typename F>
+  void map(F f) const {
+    for (std::size_t i = 0; i < out[0].data.size(); ++i) {
+      if constexpr (std::is_invocable_v<F, double>) {
+        out[0].data[i] = f(in[0]->data[i]);
+      } else if constexpr (std::is_invocable_v<F, double, double>) {
+        out[0].data[i] = f(in[0]->data[i], in[1]->data[i]);
+      } else {
+        out[0].data[i] = f(in[0]->data[i], in[1]->data[i], in[2]->data[i]);
+      }
+    }
+  }
+};
+
+/// Makes small random cases of an op for the tests that run over the registry.
+class Sampler {
+ public:
+  virtual ~Sampler() = default;
+  /// An f32 input with elements uniform in [low, high), none within 0.05 of an integer multiple of
+  /// 0.5 when `kinks` is set, so that a central difference does not straddle a kink.
+  virtual Value uniform(Shape shape, double low, double high, bool kinks = false) = 0;
+  /// An i32 input with elements in 0 … bound − 1.
+  virtual Value integers(Shape shape, std::int64_t bound) = 0;
+  /// An f32 input whose rows (last axis) are positive and sum to 1.
+  virtual Value distribution(Shape shape) = 0;
+  /// An f32 scalar input of that value.
+  virtual Value scalar(double value) = 0;
+  virtual Graph& graph() = 0;
+  /// This value and its gradients are to be tried.
+  virtual void check(Value value) = 0;
+};
+
+using Types = std::vector<Type>;
+using Grads = std::vector<Value>;  // one an input; the empty Value where there is none
+
+using InferRule = Types (*)(const Node& node);
+using EvalRule = void (*)(const Eval& eval);
+using GradRule = Grads (*)(const Node& node, Value dy);
+using ExpandRule = std::vector<Value> (*)(const Node& node);
+using SampleRule = void (*)(Sampler& sampler);
+
+/// How tightly a formula binds: a looser formula inside a tighter one is put in parentheses.
+enum class Binding { kSum, kProduct, kUnary, kPower, kAtom };
+
+constexpr int kAnyInputs = -1;
+
+/// The gradient rule of an op that has none, in so many words.
+Grads not_differentiable(const Node& node, Value dy);
+
+/// The gradient rule of a macro op that has no rule of its own: gradient() differentiates what
+/// `expand` makes of the node.
+Grads gradient_of_expansion(const Node& node, Value dy);
+
+/// The rules of one op, in the order in which a block states them. A primitive has `eval`; a macro
+/// op has `expand`, its meaning in other ops, and no eval.
+struct OpRules {
+  std::string_view name;
+  std::string_view formula;  // {0}, {1} … stand for the inputs, {name} for an attribute
+  Binding binding = Binding::kAtom;
+  int inputs = 1;
+  bool elementwise = false;  // out[i] depends on in[i] alone
+  bool source = false;       // its value comes from outside the graph
+  bool update = false;       // output i is the next value of input i
+  InferRule infer = nullptr;
+  EvalRule eval = nullptr;
+  ExpandRule expand = nullptr;
+  GradRule grad = nullptr;
+  SampleRule samples = nullptr;
+};
+
+/// Refuses, at compile time, rules that leave something out.
+consteval OpRules checked(OpRules rules) {
+  if (rules.name.empty()) throw "an op needs a name";
+  if (rules.formula.empty()) throw "an op needs a formula";
+  if (rules.infer == nullptr) throw "an op needs a shape rule";
+  if (!rules.source && (rules.eval == nullptr) == (rules.expand == nullptr)) {
+    throw "an op has either a meaning (eval) or an expansion (expand)";
+  }
+  if (!rules.source && rules.samples == nullptr) throw "an op needs samples";
+  if (rules.grad == nullptr) throw "an op has a gradient rule, or is not_differentiable";
+  return rules;
+}
+
+/// An op: its rules, in the registry as long as it lives.
+class Op : public OpRules {
+ public:
+  explicit Op(OpRules rules);
+  ~Op();
+  Op(const Op&) = delete;
+  Op& operator=(const Op&) = delete;
+  bool differentiable() const { return grad != not_differentiable; }
+};
+
+/// Every op there is, by name.
+std::vector<const Op*> all_ops();
+
+/// Appends `op` to the graph of its first input.
+///
+/// requires  at least one input; all of one graph.
+const Node& emit_node(const Op& op, std::vector<Value> inputs, Attributes attributes = {});
+Value emit(const Op& op, std::vector<Value> inputs, Attributes attributes = {});
+
+/// The outputs of a macro node, built of other ops on `inputs`, which may belong to another graph.
+std::vector<Value> expand_onto(const Node& node, const std::vector<Value>& inputs);
+
+/// "transpose: <message>" as a ShapeError; ops report bad shapes through it.
+[[noreturn]] void bad_shape(const Node& node, const std::string& message);
+
+/// Shape rules that many ops share.
+Types same_as_input(const Node& node);
+Types same_as_all_inputs(const Node& node);  // all inputs f32 and of equal shape
+
+/// `axis` counted from 0, where negative ones count from the end.
+///
+/// throws  ShapeError when there is no such axis.
+std::int64_t normal_axis(std::int64_t axis, const Shape& shape);
+
+}  // namespace chainrule

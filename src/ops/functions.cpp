@@ -1,0 +1,202 @@
+// Functions of one operand, element by element: the primitives first, then the activations that are
+// plain compositions of them.
+#include <cmath>
+#include <numbers>
+
+#include "chainrule/ops.h"
+#include "graph/op.h"
+
+namespace chainrule {
+namespace {
+
+// ── exp ──────────────────────────────────────────────────────────────────────
+const Op kExp{checked({
+    .name = "exp",
+    .formula = "exp({0})",
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval = [](const Eval& e) { e.map([](double x) { return std::exp(x); }); },
+    .grad = [](const Node& n, Value dy) -> Grads { return {dy * n.output()}; },
+    .samples =
+        [](Sampler& s) {
+          s.check(exp(s.uniform({2, 3}, -3, 3)));
+        },
+})};
+
+// ── log ──────────────────────────────────────────────────────────────────────
+const Op kLog{checked({
+    .name = "log",
+    .formula = "log({0})",
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval = [](const Eval& e) { e.map([](double x) { return std::log(x); }); },
+    .grad = [](const Node& n, Value dy) -> Grads { return {dy / n.inputs[0]}; },
+    .samples =
+        [](Sampler& s) {
+          s.check(log(s.uniform({2, 3}, 0.2, 5)));
+        },
+})};
+
+// ── sqrt ─────────────────────────────────────────────────────────────────────
+const Op kSqrt{checked({
+    .name = "sqrt",
+    .formula = "√{0}",
+    .binding = Binding::kPower,
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval = [](const Eval& e) { e.map([](double x) { return std::sqrt(x); }); },
+    .grad = [](const Node& n, Value dy) -> Grads { return {dy / (2 * n.output())}; },
+    .samples =
+        [](Sampler& s) {
+          s.check(sqrt(s.uniform({2, 3}, 0.2, 5)));
+        },
+})};
+
+// ── abs ──────────────────────────────────────────────────────────────────────
+const Op kAbs{checked({
+    .name = "abs",
+    .formula = "|{0}|",
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval = [](const Eval& e) { e.map([](double x) { return std::fabs(x); }); },
+    .grad = [](const Node& n, Value dy) -> Grads { return {dy * sign(n.inputs[0])}; },
+    .samples =
+        [](Sampler& s) {
+          s.check(abs(s.uniform({2, 3}, -2, 2, true)));
+        },
+})};
+
+// ── sign ─────────────────────────────────────────────────────────────────────
+const Op kSign{checked({
+    .name = "sign",
+    .formula = "sign({0})",
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval =
+        [](const Eval& e) {
+          e.map([](double x) { return std::isnan(x) ? x : (x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0); });
+        },
+    .grad = [](const Node&, Value) -> Grads { return {Value()}; },
+    .samples =
+        [](Sampler& s) {
+          s.check(sign(s.uniform({2, 3}, -2, 2, true)));
+        },
+})};
+
+// ── erf ──────────────────────────────────────────────────────────────────────
+const Op kErf{checked({
+    .name = "erf",
+    .formula = "erf({0})",
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval = [](const Eval& e) { e.map([](double x) { return std::erf(x); }); },
+    .grad = [](const Node& n, Value dy) -> Grads {
+      const Value x = n.inputs[0];
+      return {dy * (2 * std::numbers::inv_sqrtpi * exp(-square(x)))};
+    },
+    .samples =
+        [](Sampler& s) {
+          s.check(erf(s.uniform({2, 3}, -2, 2)));
+        },
+})};
+
+// ── relu ─────────────────────────────────────────────────────────────────────
+const Op kRelu{checked({
+    .name = "relu",
+    .formula = "relu({0})",
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval = [](const Eval& e) { e.map([](double x) { return std::isnan(x) || x > 0 ? x : 0.0; }); },
+    .grad = [](const Node& n, Value dy) -> Grads { return {dy * greater(n.inputs[0], 0.0)}; },
+    .samples =
+        [](Sampler& s) {
+          s.check(relu(s.uniform({2, 3}, -2, 2, true)));
+        },
+})};
+
+// ── sigmoid ──────────────────────────────────────────────────────────────────
+// A primitive rather than 1/(1 + exp(-x)): the gradient of that composition is inf/inf at x = -100.
+const Op kSigmoid{checked({
+    .name = "sigmoid",
+    .formula = "sigmoid({0})",
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval = [](const Eval& e) { e.map([](double x) { return 1 / (1 + std::exp(-x)); }); },
+    .grad = [](const Node& n, Value dy) -> Grads {
+      const Value y = n.output();
+      return {dy * (y * (1 - y))};
+    },
+    .samples =
+        [](Sampler& s) {
+          s.check(sigmoid(s.uniform({2, 3}, -4, 4)));
+        },
+})};
+
+// ── tanh ─────────────────────────────────────────────────────────────────────
+const Op kTanh{checked({
+    .name = "tanh",
+    .formula = "tanh({0})",
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval = [](const Eval& e) { e.map([](double x) { return std::tanh(x); }); },
+    .grad = [](const Node& n, Value dy) -> Grads {
+      const Value y = n.output();
+      return {dy * (1 - square(y))};
+    },
+    .samples =
+        [](Sampler& s) {
+          s.check(tanh(s.uniform({2, 3}, -3, 3)));
+        },
+})};
+
+// ── softplus ─────────────────────────────────────────────────────────────────
+// A primitive: max(x, 0) + log(1 + exp(-|x|)) has the wrong derivative at exactly 0, where the
+// logits of a freshly made model with zero weights all lie.
+const Op kSoftplus{checked({
+    .name = "softplus",
+    .formula = "softplus({0})",
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval =
+        [](const Eval& e) {
+          e.map([](double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::fabs(x))); });
+        },
+    .grad = [](const Node& n, Value dy) -> Grads { return {dy * sigmoid(n.inputs[0])}; },
+    .samples =
+        [](Sampler& s) {
+          s.check(softplus(s.uniform({2, 3}, -4, 4)));
+        },
+})};
+
+}  // namespace
+
+Value exp(Value x) { return emit(kExp, {x}); }
+Value log(Value x) { return emit(kLog, {x}); }
+Value sqrt(Value x) { return emit(kSqrt, {x}); }
+Value abs(Value x) { return emit(kAbs, {x}); }
+Value sign(Value x) { return emit(kSign, {x}); }
+Value erf(Value x) { return emit(kErf, {x}); }
+Value relu(Value x) { return emit(kRelu, {x}); }
+Value sigmoid(Value x) { return emit(kSigmoid, {x}); }
+Value tanh(Value x) { return emit(kTanh, {x}); }
+Value softplus(Value x) { return emit(kSoftplus, {x}); }
+
+Value square(Value x) { return x * x; }
+
+Value leaky_relu(Value x, double slope) { return where(greater(x, 0.0), x, slope * x); }
+
+Value elu(Value x, double alpha) {
+  // The minimum keeps exp from overflowing on the side that `where` does not choose.
+  return where(greater(x, 0.0), x, alpha * (exp(minimum(x, 0.0)) - 1));
+}
+
+Value gelu(Value x) { return x * (0.5 * (1 + erf(x * (1 / std::numbers::sqrt2)))); }
+
+Value gelu_tanh(Value x) {
+  const double scale = std::numbers::sqrt2 * std::numbers::inv_sqrtpi;  // √(2/π)
+  return 0.5 * x * (1 + tanh(scale * (x + 0.044715 * x * x * x)));
+}
+
+Value silu(Value x) { return x * sigmoid(x); }
+
+}  // namespace chainrule

@@ -1,0 +1,189 @@
+// Losses. The two cross-entropies are macro ops that give one loss for each row; the public
+// functions average the rows. The rest are plain compositions.
+#include "chainrule/ops.h"
+#include "graph/op.h"
+#include "ops/softmax.h"
+
+namespace chainrule {
+namespace {
+
+// x: [...] as [..., 1], to be joined with [..., N].
+Value as_column(Value x) {
+  Shape shape = x.shape();
+  shape.push_back(1);
+  return reshape(x, std::move(shape));
+}
+
+Value as_distribution(Value target, std::int64_t classes) {
+  return target.dtype() == DType::kI32 ? one_hot(target, classes) : target;
+}
+
+Value smoothed(Value target, std::int64_t classes, double smoothing) {
+  const Value t = as_distribution(target, classes);
+  if (smoothing == 0) return t;
+  return (1 - smoothing) * t + smoothing / static_cast<double>(classes);
+}
+
+// Inputs: scores [..., N], then a target of the same shape or i32 labels [...], then perhaps a
+// number for each row.
+Shape checked_rows(const Node& n) {
+  const Type scores = n.inputs[0].type();
+  const Type target = n.inputs[1].type();
+  if (scores.shape.empty()) bad_shape(n, "expected scores [..., N], got a scalar");
+  Shape rows = scores.shape;
+  rows.pop_back();
+  if (target.dtype == DType::kI32 ? target.shape != rows : target != scores) {
+    bad_shape(n, "scores " + to_string(scores) + " need labels " +
+                     to_string(Type{DType::kI32, rows}) + " or a target " + to_string(scores) +
+                     ", got " + to_string(target));
+  }
+  if (n.inputs.size() > 2 && n.inputs[2].shape() != rows) {
+    bad_shape(n, "expected one derivative a row, " + to_string(rows) + ", got " +
+                     to_string(n.inputs[2].shape()));
+  }
+  return rows;
+}
+
+Types one_per_row(const Node& n) { return {{DType::kF32, checked_rows(n)}}; }
+
+Types same_as_scores(const Node& n) {
+  checked_rows(n);
+  return {n.inputs[0].type()};
+}
+
+// ── cross_entropy ────────────────────────────────────────────────────────────
+const Op kCrossEntropy{checked({
+    .name = "cross_entropy",
+    .formula = "-Σ({1} ⊙ log({0} + {epsilon}))",
+    .binding = Binding::kUnary,
+    .inputs = 2,
+    .infer = one_per_row,
+    .expand = [](const Node& n) -> std::vector<Value> {
+      const Value p = n.inputs[0];
+      const Value t = as_distribution(n.inputs[1], p.extent(-1));
+      return {-sum(t * log(p + n.real("epsilon")), {-1})};
+    },
+    .grad = [](const Node& n, Value dy) -> Grads {
+      const Value p = n.inputs[0];
+      const Value t = n.inputs[1];
+      const double epsilon = n.real("epsilon");
+      const Value dp = cross_entropy_backward(p, as_distribution(t, p.extent(-1)), dy, epsilon);
+      const Value dt = t.dtype() == DType::kI32 ? Value() : -log(p + epsilon) * as_column(dy);
+      return {dp, dt};
+    },
+    .samples =
+        [](Sampler& s) {
+          s.check(emit(kCrossEntropy, {s.distribution({3, 4}), s.distribution({3, 4})},
+                       {{"epsilon", 1e-9}}));
+          s.check(emit(kCrossEntropy, {s.distribution({3, 4}), s.integers({3}, 4)},
+                       {{"epsilon", 1e-2}}));
+        },
+})};
+
+const Op kCrossEntropyBackward{checked({
+    .name = "cross_entropy_backward",
+    .formula = "-{1} / ({0} + {epsilon}) ⊙ {2}",
+    .binding = Binding::kProduct,
+    .inputs = 3,
+    .infer = same_as_scores,
+    .expand = [](const Node& n) -> std::vector<Value> {
+      const Value p = n.inputs[0];
+      const Value t = n.inputs[1];
+      return {-(t / (p + n.real("epsilon"))) * as_column(n.inputs[2])};
+    },
+    .grad = gradient_of_expansion,
+    .samples =
+        [](Sampler& s) {
+          s.check(cross_entropy_backward(s.distribution({3, 4}), s.distribution({3, 4}),
+                                         s.uniform({3}, -1, 1), 1e-9));
+        },
+})};
+
+// ── softmax_cross_entropy ────────────────────────────────────────────────────
+const Op kSoftmaxCrossEntropy{checked({
+    .name = "softmax_cross_entropy",
+    .formula = "-Σ({1} ⊙ log_softmax({0}))",
+    .binding = Binding::kUnary,
+    .inputs = 2,
+    .infer = one_per_row,
+    .expand = [](const Node& n) -> std::vector<Value> {
+      const Value logits = n.inputs[0];
+      const Value t = smoothed(n.inputs[1], logits.extent(-1), n.real("smoothing"));
+      return {-sum(t * log_softmax(logits), {-1})};
+    },
+    .grad = [](const Node& n, Value dy) -> Grads {
+      const Value logits = n.inputs[0];
+      const Value t = n.inputs[1];
+      const double smoothing = n.real("smoothing");
+      const Value dt = t.dtype() == DType::kI32
+                           ? Value()
+                           : (smoothing - 1) * log_softmax(logits) * as_column(dy);
+      return {softmax_cross_entropy_backward(logits, t, dy, smoothing), dt};
+    },
+    .samples =
+        [](Sampler& s) {
+          s.check(emit(kSoftmaxCrossEntropy, {s.uniform({3, 4}, -2, 2), s.integers({3}, 4)},
+                       {{"smoothing", 0.0}}));
+          s.check(emit(kSoftmaxCrossEntropy, {s.uniform({3, 4}, -2, 2), s.distribution({3, 4})},
+                       {{"smoothing", 0.1}}));
+        },
+})};
+
+const Op kSoftmaxCrossEntropyBackward{checked({
+    .name = "softmax_cross_entropy_backward",
+    .formula = "(softmax({0}) - {1}) ⊙ {2}",
+    .binding = Binding::kProduct,
+    .inputs = 3,
+    .infer = same_as_scores,
+    .expand = [](const Node& n) -> std::vector<Value> {
+      const Value logits = n.inputs[0];
+      const Value t = smoothed(n.inputs[1], logits.extent(-1), n.real("smoothing"));
+      // A target whose rows do not sum to 1 scales the softmax by its sum.
+      const bool sums_to_one = n.inputs[1].dtype() == DType::kI32;
+      const Value p = softmax(logits);
+      return {((sums_to_one ? p : p * sum(t, {-1}, true)) - t) * as_column(n.inputs[2])};
+    },
+    .grad = gradient_of_expansion,
+    .samples =
+        [](Sampler& s) {
+          s.check(softmax_cross_entropy_backward(s.uniform({3, 4}, -2, 2), s.integers({3}, 4),
+                                                 s.uniform({3}, -1, 1), 0.0));
+          s.check(softmax_cross_entropy_backward(
+              s.uniform({3, 4}, -2, 2), s.uniform({3, 4}, 0.1, 1), s.uniform({3}, -1, 1), 0.1));
+        },
+})};
+
+}  // namespace
+
+Value cross_entropy_backward(Value p, Value target, Value dy, double epsilon) {
+  return emit(kCrossEntropyBackward, {p, target, dy}, {{"epsilon", epsilon}});
+}
+
+Value softmax_cross_entropy_backward(Value logits, Value target, Value dy, double smoothing) {
+  return emit(kSoftmaxCrossEntropyBackward, {logits, target, dy}, {{"smoothing", smoothing}});
+}
+
+Value cross_entropy(Value p, Value target, double epsilon) {
+  return mean(emit(kCrossEntropy, {p, target}, {{"epsilon", epsilon}}));
+}
+
+Value softmax_cross_entropy(Value logits, Value target, double smoothing) {
+  return mean(emit(kSoftmaxCrossEntropy, {logits, target}, {{"smoothing", smoothing}}));
+}
+
+Value binary_cross_entropy(Value logits, Value target) {
+  return mean(softplus(logits) - logits * target);
+}
+
+Value mean_squared_error(Value x, Value target) { return mean(square(x - target)); }
+
+Value mean_absolute_error(Value x, Value target) { return mean(abs(x - target)); }
+
+Value huber(Value x, Value target, double delta) {
+  const Value r = x - target;
+  const Value size = abs(r);
+  const Value close = less_equal(size, delta);
+  return mean(where(close, 0.5 * square(r), delta * (size - delta / 2)));
+}
+
+}  // namespace chainrule

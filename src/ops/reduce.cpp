@@ -1,0 +1,162 @@
+// Reductions over axes: sum, max, argmax, and mean as a sum.
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <numeric>
+
+#include "chainrule/ops.h"
+#include "graph/op.h"
+#include "ops/index.h"
+
+namespace chainrule {
+namespace {
+
+using Axes = std::vector<std::int64_t>;
+
+bool contains(const Axes& axes, std::size_t axis) {
+  return std::find(axes.begin(), axes.end(), static_cast<std::int64_t>(axis)) != axes.end();
+}
+
+// x's shape with extent 1 on the reduced axes.
+Shape kept_shape(const Shape& x, const Axes& axes) {
+  Shape shape = x;
+  for (const std::int64_t axis : axes) shape[static_cast<std::size_t>(axis)] = 1;
+  return shape;
+}
+
+Types infer_reduction(const Node& n) {
+  const Shape& x = n.inputs[0].shape();
+  if (n.inputs[0].dtype() != DType::kF32) bad_shape(n, "expected f32");
+  const Axes& axes = n.integers("axes");
+  if (n.integer("keep_axes") != 0) return {{DType::kF32, kept_shape(x, axes)}};
+  Shape y;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (!contains(axes, i)) y.push_back(x[i]);
+  }
+  return {{DType::kF32, y}};
+}
+
+template <typename F>
+void reduce(const Eval& e, double start, F join) {
+  const Axes& axes = e.node.integers("axes");
+  const Shape& x = e.in[0]->shape;
+  const Axes y_strides = strides_of(kept_shape(x, axes));
+  std::fill(e.out[0].data.begin(), e.out[0].data.end(), start);
+  for_each_index(x, [&](std::size_t position, const Axes& at) {
+    std::int64_t target = 0;
+    for (std::size_t i = 0; i < at.size(); ++i) {
+      if (!contains(axes, i)) target += at[i] * y_strides[i];
+    }
+    double& y = e.out[0].data[static_cast<std::size_t>(target)];
+    y = join(y, e.in[0]->data[position]);
+  });
+}
+
+// A value of the reduced shape, repeated over the reduced axes.
+Value spread(const Node& n, Value y) {
+  const Shape& x = n.inputs[0].shape();
+  const Shape kept = kept_shape(x, n.integers("axes"));
+  const Value aligned = y.shape() == kept ? y : reshape(y, kept);
+  return kept == x ? aligned : broadcast_to(aligned, x);
+}
+
+Attributes reduction(const Value& x, Axes axes, bool keep_axes) {
+  if (axes.empty()) {
+    axes.resize(x.shape().size());
+    std::iota(axes.begin(), axes.end(), 0);
+  }
+  for (std::int64_t& axis : axes) axis = normal_axis(axis, x.shape());
+  std::sort(axes.begin(), axes.end());
+  return {{"axes", std::move(axes)}, {"keep_axes", std::int64_t{keep_axes}}};
+}
+
+// ── sum ──────────────────────────────────────────────────────────────────────
+const Op kSum{checked({
+    .name = "sum",
+    .formula = "Σ{0}",
+    .binding = Binding::kUnary,
+    .infer = infer_reduction,
+    .eval = [](const Eval& e) { reduce(e, 0.0, [](double y, double x) { return y + x; }); },
+    .grad = [](const Node& n, Value dy) -> Grads { return {spread(n, dy)}; },
+    .samples =
+        [](Sampler& s) {
+          s.check(sum(s.uniform({2, 3}, -1, 1)));
+          s.check(sum(s.uniform({2, 3, 4}, -1, 1), {1}));
+          s.check(sum(s.uniform({2, 3, 4}, -1, 1), {0, 2}, true));
+          s.check(sum(s.uniform({2, 3}, -1, 1), {-1}));
+        },
+})};
+
+// ── max ──────────────────────────────────────────────────────────────────────
+const Op kMax{checked({
+    .name = "max",
+    .formula = "max({0})",
+    .infer = infer_reduction,
+    .eval =
+        [](const Eval& e) {
+          reduce(e, -std::numeric_limits<double>::infinity(),
+                 [](double y, double x) { return std::isnan(y) || y > x ? y : x; });
+        },
+    .grad = [](const Node& n, Value dy) -> Grads {
+      const Value attains = equal(n.inputs[0], spread(n, n.output()));
+      const Value ties = sum(attains, n.integers("axes"), n.integer("keep_axes") != 0);
+      return {spread(n, dy / ties) * attains};
+    },
+    .samples =
+        [](Sampler& s) {
+          s.check(max(s.uniform({2, 3}, -1, 1)));
+          s.check(max(s.uniform({2, 3, 4}, -1, 1), {1}));
+          s.check(max(s.uniform({2, 3}, -1, 1), {-1}, true));
+        },
+})};
+
+// ── argmax ───────────────────────────────────────────────────────────────────
+const Op kArgmax{checked({
+    .name = "argmax",
+    .formula = "argmax({0})",
+    .infer = [](const Node& n) -> Types {
+      Shape y = n.inputs[0].shape();
+      if (y.empty() || y.back() == 0) bad_shape(n, "the last axis is empty");
+      y.pop_back();
+      return {{DType::kI32, y}};
+    },
+    .eval =
+        [](const Eval& e) {
+          const std::int64_t width = e.in[0]->shape.back();
+          auto row = e.in[0]->data.begin();
+          for (double& y : e.out[0].data) {
+            // NaN counts as the largest, as in NumPy.
+            const auto best = std::max_element(row, row + width, [](double a, double b) {
+              return !std::isnan(a) && (std::isnan(b) || a < b);
+            });
+            y = static_cast<double>(best - row);
+            row += width;
+          }
+        },
+    .grad = not_differentiable,
+    .samples =
+        [](Sampler& s) {
+          s.check(argmax(s.uniform({4, 5}, -1, 1)));
+        },
+})};
+
+}  // namespace
+
+Value sum(Value x, std::vector<std::int64_t> axes, bool keep_axes) {
+  return emit(kSum, {x}, reduction(x, std::move(axes), keep_axes));
+}
+
+Value mean(Value x, std::vector<std::int64_t> axes, bool keep_axes) {
+  const Value total = sum(x, std::move(axes), keep_axes);
+  const double count = static_cast<double>(element_count(x.shape())) /
+                       static_cast<double>(element_count(total.shape()));
+  return total / count;
+}
+
+Value max(Value x, std::vector<std::int64_t> axes, bool keep_axes) {
+  return emit(kMax, {x}, reduction(x, std::move(axes), keep_axes));
+}
+
+Value argmax(Value x) { return emit(kArgmax, {x}); }
+
+}  // namespace chainrule
