@@ -34,8 +34,8 @@ GraphPtr fold_transposes(const Graph& graph) {
       const Value a = untransposed(in[0]);
       const Value b = untransposed(in[1]);
       if (!a && !b) return {};
-      const bool ta = (node.integer("transpose_a") != 0) != static_cast<bool>(a);
-      const bool tb = (node.integer("transpose_b") != 0) != static_cast<bool>(b);
+      const bool ta = node.flag("transpose_a") != static_cast<bool>(a);
+      const bool tb = node.flag("transpose_b") != static_cast<bool>(b);
       return {{matmul_transposed(a ? a : in[0], ta, b ? b : in[1], tb)}};
     };
   });
