@@ -32,8 +32,8 @@ class UsageError : public Error {
 /// `line` and `column` count from 1; 0 when they do not apply.
 class DataError : public Error {
  public:
-  explicit DataError(const std::string& message, std::string in_file = {},
-                     std::int64_t at_line = 0, std::int64_t at_column = 0)
+  explicit DataError(const std::string& message, std::string in_file = {}, std::int64_t at_line = 0,
+                     std::int64_t at_column = 0)
       : Error(message), file(std::move(in_file)), line(at_line), column(at_column) {}
   std::string file;
   std::int64_t line;
@@ -54,8 +54,7 @@ class NonFiniteError : public Error {
  public:
   NonFiniteError(const std::string& message, std::int64_t at_step, std::string at_node,
                  std::int64_t nans, std::int64_t infs)
-      : Error(message), step(at_step), node(std::move(at_node)), nan_count(nans),
-        inf_count(infs) {}
+      : Error(message), step(at_step), node(std::move(at_node)), nan_count(nans), inf_count(infs) {}
   std::int64_t step;
   std::string node;
   std::int64_t nan_count;
