@@ -25,3 +25,7 @@ add_test(NAME consumer COMMAND ${CMAKE_COMMAND}
 add_custom_target(check_floors ALL
   COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tools/check_layers --quiet
   COMMENT "Checking that no include climbs")
+
+# The notebook's digits and its derivation, character for character.
+add_test(NAME notebook COMMAND sh -c
+  "$<TARGET_FILE:notebook> | diff - ${PROJECT_SOURCE_DIR}/tests/golden/notebook.txt")

@@ -162,8 +162,7 @@ class Body {
       add(v.node());
       return inner(v);
     }
-    std::string name = "x";
-    name += std::to_string(outside.size());
+    const std::string name = "x" + std::to_string(outside.size());
     outside.push_back(v);
     return inner_[{v.node().id, v.index()}] = graph->input(name, v.type());
   }
@@ -196,8 +195,7 @@ GraphPtr fuse(const Graph& graph) {
   for (auto& [group, body] : bodies) {
     const Node& root = graph.nodes()[static_cast<std::size_t>(group)];
     for (std::size_t i = 0; i < root.types.size(); ++i) {
-      std::string name = "y";
-      name += std::to_string(i);
+      const std::string name = "y" + std::to_string(i);
       body.graph->output(name, body.inner(root.output(i)));
     }
   }

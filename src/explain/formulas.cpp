@@ -7,6 +7,7 @@
 #include <map>
 
 #include "chainrule/explain.h"
+#include "compiler/passes.h"
 #include "graph/op.h"
 
 namespace chainrule {
@@ -98,7 +99,8 @@ class Printer {
   Formula scaled(const Node& node) const {
     const double c = node.inputs[1].node().real("value");
     const double inverse = 1 / c;
-    if (std::abs(c) < 1 && std::abs(inverse - std::round(inverse)) < 1e-9 * std::abs(inverse)) {
+    const bool is_short = std::stod(fmt::format("{:.2g}", c)) == c;  // 0.5 and 0.01, not 1/3
+    if (!is_short && std::abs(inverse - std::round(inverse)) < 1e-9 * std::abs(inverse)) {
       return {operand(node, 0) + " / " + number(std::round(inverse)), Binding::kProduct};
     }
     return {number(c) + " · " + operand(node, 0), Binding::kProduct};
@@ -152,9 +154,17 @@ struct Line {
   std::string shape;
 };
 
+// An update without states, such as plain gradient descent, is short enough to be written out.
+GraphPtr with_short_updates(const Graph& graph) {
+  return drop_unused(*apply_algebra(
+      *expand_macros(graph, [](const Node& n) { return !n.op->update || n.types.size() > 1; })));
+}
+
 }  // namespace
 
-std::string formulas(const Graph& graph) {
+std::string formulas(const Graph& original) {
+  const GraphPtr written_out = with_short_updates(original);
+  const Graph& graph = *written_out;
   const Printer printer(graph);
   std::vector<bool> updates(graph.nodes().size(), false);
   for (const auto& [parameter, next] : graph.updates()) {
