@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Measures how much a busy neighbour slows chainrule's step down.
 
-Runs chainrule-bench alone and beside a spinning process on one core, then on each, turn by turn, and prints the
-medians over the rounds. A fair share of a core that two processes want is a half, so about 2 is what
-the neighbour costs; far more means that threads wait for each other while the neighbour runs.
+Runs chainrule-bench alone and beside a spinning process on one core, then on each, turn by turn, and
+prints the medians over the rounds. A fair share of a core that two processes want is a half, so about 2
+is what the neighbour costs in steps a second; far more means that threads wait for each other while the
+neighbour runs.
 """
 
 import argparse
@@ -20,7 +21,8 @@ SPIN = "while True: pass"
 
 
 def measure(options, workload, threads, neighbours):
-    """(median_us, p90_us) with that many spinning processes, each on a core of its own."""
+    """(median_us, p90_us, µs of the whole run for each step) beside that many spinning processes,
+    each on a core of its own."""
     spinning = []
     try:
         for core in sorted(os.sched_getaffinity(0))[:neighbours]:
@@ -31,7 +33,7 @@ def measure(options, workload, threads, neighbours):
         for process in spinning:
             process.kill()
             process.wait()
-    return run["median_us"], run["p90_us"]
+    return run["median_us"], run["p90_us"], options.seconds * 1e6 / run["steps"]
 
 
 def main():
@@ -54,13 +56,14 @@ def main():
                     alone.append(measure(options, workload, threads, 0))
                     beside.append(measure(options, workload, threads, neighbours))
                 cells = []
-                for which in (0, 1):
+                for which in (0, 1, 2):
                     quiet = statistics.median(run[which] for run in alone)
                     busy = statistics.median(run[which] for run in beside)
                     cells += [f"{quiet:.2f}", f"{busy:.2f}", f"{busy / quiet:.2f}"]
                 rows.append([workload, str(threads), f"{neighbours} of {cores}", *cells])
-    print_table(["workload", "threads", "busy cores", "median µs alone", "beside", "ratio",
-                 "p90 µs alone", "beside", "ratio"], rows)
+    print_table(["workload", "threads", "busy cores",
+                 "median µs alone", "beside", "ratio", "p90 µs alone", "beside", "ratio",
+                 "run µs/step alone", "beside", "ratio"], rows)
 
 
 if __name__ == "__main__":
