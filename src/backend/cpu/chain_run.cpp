@@ -261,18 +261,28 @@ class Frame {
   alignas(64) float scratch_[kChainScratch];
 };
 
+/// Elements [begin, end); input 0 is `private_input`, whose first number is element `begin`, unless
+/// that is null.
 void run_range(const ChainProgram& program, const float* const* inputs, float* const* outputs,
-               std::int64_t begin, std::int64_t end) {
+               std::int64_t begin, std::int64_t end, const float* private_input) {
   if (begin >= end) return;
   Frame frame(program, inputs, outputs);
-  for (std::int64_t at = begin; at < end; at += program.block)
-    frame.run_block(at, std::min(program.block, end - at), at == begin, nullptr, 0, 0, 0);
+  for (std::int64_t at = begin; at < end; at += program.block) {
+    const float* const block = private_input == nullptr ? nullptr : private_input + (at - begin);
+    frame.run_block(at, std::min(program.block, end - at), at == begin, block, 0, 0, 0);
+  }
 }
 
 void run_rectangle(const ChainProgram& program, const float* const* inputs, float* const* outputs,
                    const Rectangle& rectangle, std::int64_t row_length, const float* block,
                    std::int64_t block_stride) {
   if (rectangle.rows <= 0 || rectangle.columns <= 0) return;
+  if (rectangle.columns == row_length && (block == nullptr || block_stride == row_length)) {
+    // Whole rows are one range, which saves short rows a call each.
+    const std::int64_t begin = rectangle.row * row_length;
+    run_range(program, inputs, outputs, begin, begin + rectangle.rows * row_length, block);
+    return;
+  }
   Frame frame(program, inputs, outputs);
   for (std::int64_t r = 0; r < rectangle.rows; ++r) {
     const std::int64_t row = rectangle.row + r;
@@ -298,7 +308,7 @@ HWY_EXPORT(run_rectangle);
 
 void run_chain(const ChainProgram& program, const float* const* inputs, float* const* outputs,
                std::int64_t begin, std::int64_t end) {
-  HWY_DYNAMIC_DISPATCH(run_range)(program, inputs, outputs, begin, end);
+  HWY_DYNAMIC_DISPATCH(run_range)(program, inputs, outputs, begin, end, nullptr);
 }
 
 void run_chain(const ChainProgram& program, const float* const* inputs, float* const* outputs,
