@@ -19,6 +19,11 @@ bool may_alias_output(const ChainOperand& operand) {
   return operand.inner == 1 && operand.period != 1;
 }
 
+// Whether a block of the input may have to be spread out.
+bool needs_row(const ChainOperand& operand) {
+  return operand.period > 1 || (operand.inner > 1 && operand.period == 0);
+}
+
 }  // namespace
 
 Chain::Register Chain::append(const Value& value) {
@@ -116,7 +121,7 @@ std::vector<std::size_t> Chain::direct_outputs() const {
 void Chain::choose_block() {
   std::int64_t rows = program_.row_count;
   for (ChainProgram::Input& input : program_.inputs) {
-    if (input.operand.period > 1) input.row = rows++;
+    if (needs_row(input.operand)) input.row = rows++;
   }
   const auto splats = static_cast<std::int64_t>(program_.uniform_count + program_.inputs.size());
   const std::int64_t room = static_cast<std::int64_t>(kChainScratch) - splats * 16;
