@@ -252,6 +252,8 @@ class Batches {
   std::int64_t count() const;
 
   /// The rows of one batch, valid until the next start_epoch. The last may be short with kKeep.
+  ///
+  /// requires  0 ≤ batch < count().
   std::span<const std::int64_t> operator[](std::int64_t batch) const;
 
  private:

@@ -84,7 +84,6 @@ TEST_CASE("tensors and metadata come back as they were saved") {
   CHECK(loaded.metadata == metadata);
   REQUIRE(loaded.tensors.size() == tensors.size());
   for (const auto& [name, tensor] : tensors) {
-    CAPTURE(name);
     const Tensor& other = loaded.tensors.at(name);
     CHECK(other.dtype() == tensor.dtype());
     CHECK(other.shape() == tensor.shape());
@@ -186,8 +185,11 @@ TEST_CASE("offsets and shapes that lie are refused") {
 }
 
 TEST_CASE("every truncation and every damaged header byte loads or is refused") {
-  const std::string whole = read_bytes(kGolden);
-  REQUIRE(whole.size() > 100);
+  const std::string whole =
+      file_of(R"({"__metadata__":{"k":"v"},"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},)"
+              R"("b":{"dtype":"F16","shape":[1,1],"data_offsets":[8,10]}})",
+              std::string(10, 'x'));
+  REQUIRE(parse_safetensors(whole, "m").tensors.size() == 2);
   for (std::size_t size = 0; size < whole.size(); ++size) {
     CAPTURE(size);
     CHECK_THROWS_AS(parse_safetensors(whole.substr(0, size), "m"), FileError);
