@@ -106,11 +106,11 @@ std::vector<std::size_t> Chain::direct_outputs() const {
   }
   std::vector<std::size_t> output_of(values_.size(), kNowhere);
   for (std::size_t k = 0; k < outputs_.size(); ++k) {
-    const Register register_ = outputs_[k];
-    const Value& value = values_[register_];
-    if (value.kind == Value::Kind::kResult && !value.uniform && register_ >= last_read &&
-        output_of[register_] == kNowhere) {
-      output_of[register_] = k;
+    const Register result = outputs_[k];
+    const Value& value = values_[result];
+    if (value.kind == Value::Kind::kResult && !value.uniform && result >= last_read &&
+        output_of[result] == kNowhere) {
+      output_of[result] = k;
     }
   }
   return output_of;

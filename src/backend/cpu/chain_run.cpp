@@ -133,7 +133,14 @@ HWY_INLINE void splat(float value, float* to) {
 /// Writes elements [at, at + n) of a repeated row: the first period by copying, then by doubling.
 void spread_row(const float* data, std::int64_t period, std::int64_t at, std::int64_t n,
                 float* to) {
-  const std::int64_t phase = at % period;
+  std::int64_t phase = at % period;
+  if (n <= 16) {  // fewer elements than calls to memcpy cost
+    for (std::int64_t i = 0; i < n; ++i) {
+      to[i] = data[phase];
+      if (++phase == period) phase = 0;
+    }
+    return;
+  }
   std::int64_t done = std::min(n, period - phase);
   std::memcpy(to, data + phase, static_cast<std::size_t>(done) * sizeof(float));
   if (done < n) {

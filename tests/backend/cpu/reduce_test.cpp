@@ -100,6 +100,20 @@ TEST_CASE("max and argmax treat NaN as the largest, and the first of equals wins
   });
 }
 
+TEST_CASE("the largest of nothing but negative infinities is negative infinity") {
+  for_each_target([] {
+    for (std::int64_t n = 1; n <= 70; ++n) {
+      Guarded<float> x(n, n, -kInfinity);
+      Guarded<float> top(1);
+      Guarded<std::int32_t> at(1, 0, -1);
+      max(x.data(), top.data(), {n, 1, 0, 1, 0, 1});
+      argmax(x.data(), at.data(), n, 0, 1);
+      CHECK(top[0] == -kInfinity);
+      CHECK(at[0] == 0);
+    }
+  });
+}
+
 TEST_CASE("a full sum by chunks and its tree are accurate and independent of the split") {
   for_each_target([] {
     for (const std::int64_t n : {0, 1, 4095, 4096, 4097, 100003}) {
