@@ -10,10 +10,6 @@
 #include <algorithm>
 #include <utility>
 
-// AVX3_DL and SSSE3 add nothing here over AVX3 and SSE4. The scalable vectors of SVE and RVV cannot
-// stand in arrays: such machines run the NEON or the portable version.
-#define HWY_DISABLED_TARGETS \
-  (HWY_AVX3_DL | HWY_SSSE3 | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/matmul_kernels.cpp"
 #include <hwy/foreach_target.h>
