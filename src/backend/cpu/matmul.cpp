@@ -11,8 +11,8 @@ namespace {
 
 constexpr std::int64_t kVectorColumns = 16;  // the widest vector: narrower c costs as much
 
-// From here on oneDNN computes the chunks. Percent of one core's peak, ours / oneDNN's, each with
-// its own best chunks and NN, NT, TN in turn:
+// From here on oneDNN computes the chunks. Percent of one core's peak, ours / oneDNN's, both in 16
+// or so chunks (4 for the last row), NN, NT, TN in turn:
 //   128×512×784  96 / 82 (NN)      512×512×512    92 88 90 / 93 78 88
 //   128×512×512  97 87 / 89 61     1024×1024×1024 90 86 80 / 89 85 87
 //   784×512×128  95 / 96 (TN)      2048×2048×512  91 85 87 / 89 83 86
