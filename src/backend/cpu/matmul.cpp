@@ -16,7 +16,7 @@ constexpr std::int64_t kVectorColumns = 16;  // the widest vector: narrower c co
 //   128×512×784  96 / 82 (NN)      512×512×512    92 88 90 / 93 78 88
 //   128×512×512  97 87 / 89 61     1024×1024×1024 90 86 80 / 89 85 87
 //   784×512×128  95 / 96 (TN)      2048×2048×512  91 85 87 / 89 83 86
-//                                  2048×2048×2048 83 82 70 / 88 95 83
+//                                  2048×2048×2048 87 90 60 / 90 90 84
 // Below, what oneDNN might gain does not pay for loading it (30 ms, 7 MB): cut into as many chunks,
 // it loses the 3-5 % by which it leads on a whole matrix.
 constexpr std::int64_t kOnednnWork = std::int64_t{1} << 33;
@@ -62,7 +62,7 @@ void MatmulPlan::cut(std::int64_t work) {
   constexpr std::int64_t kSmallestChunk = std::int64_t{1} << 19;
   constexpr std::int64_t kLargestChunk = std::int64_t{1} << 27;
   // oneDNN packs both sides of every chunk anew: 512×512 of 2048×2048×2048 reach 80-89 %, 1024×1024
-  // 83-95.
+  // 84-90.
   constexpr std::int64_t kSmallestOnednnChunk = std::int64_t{1} << 31;
   const std::int64_t chunk_work =
       onednn_ ? std::max(work / kChunksWanted, kSmallestOnednnChunk)
