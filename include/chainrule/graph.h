@@ -80,7 +80,9 @@ struct Node {
   Graph* graph = nullptr;
 
   Value output(std::size_t index = 0) const { return {this, index}; }
+  /// The attribute of that name; the first form throws Error when there is none.
   std::int64_t integer(std::string_view name) const;
+  bool flag(std::string_view name) const;  // an integer that is not 0; false when there is none
   double real(std::string_view name) const;
   const std::vector<std::int64_t>& integers(std::string_view name) const;
   const std::string& text(std::string_view name) const;

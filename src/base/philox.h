@@ -31,9 +31,9 @@ struct PhiloxStream {
 
   /// Words 4·block … 4·block+3 of the stream.
   constexpr std::array<std::uint32_t, 4> words(std::uint64_t block) const {
-    return philox({static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32),
-                   stream, step},
-                  {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
+    return philox(
+        {static_cast<std::uint32_t>(block), static_cast<std::uint32_t>(block >> 32), stream, step},
+        {static_cast<std::uint32_t>(seed), static_cast<std::uint32_t>(seed >> 32)});
   }
 
   /// Element `index` as a uniform number in [0, 1), a multiple of 2⁻²⁴, exact in float32.

@@ -56,6 +56,11 @@ Value Value::named(std::string name) const {
 std::int64_t Node::integer(std::string_view name) const {
   return attribute<std::int64_t>(*this, name);
 }
+bool Node::flag(std::string_view name) const {
+  return std::any_of(attributes.begin(), attributes.end(), [&](const Attribute& a) {
+    return a.name == name && std::get<std::int64_t>(a.value) != 0;
+  });
+}
 double Node::real(std::string_view name) const { return attribute<double>(*this, name); }
 const std::vector<std::int64_t>& Node::integers(std::string_view name) const {
   return attribute<std::vector<std::int64_t>>(*this, name);

@@ -131,6 +131,9 @@ Value emit(const Op& op, std::vector<Value> inputs, Attributes attributes = {});
 /// The outputs of a macro node, built of other ops on `inputs`, which may belong to another graph.
 std::vector<Value> expand_onto(const Node& node, const std::vector<Value>& inputs);
 
+/// ", axis=1, keep_axes=0": the attributes as the text form shows them.
+std::string attributes_text(const Attributes& attributes);
+
 /// "transpose: <message>" as a ShapeError; ops report bad shapes through it.
 [[noreturn]] void bad_shape(const Node& node, const std::string& message);
 

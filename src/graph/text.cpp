@@ -45,11 +45,10 @@ Line line_of(const Node& node) {
   }
   std::vector<std::string> arguments;
   for (const Value& input : node.inputs) arguments.push_back(text_name(input));
-  for (const Attribute& a : node.attributes) {
-    arguments.push_back(fmt::format("{}={}", a.name, std::visit(AttributeText{}, a.value)));
-  }
-  return {fmt::format("{}", fmt::join(names, ", ")),
-          fmt::format("{}({})", node.op->name, fmt::join(arguments, ", ")),
+  std::string call = fmt::format("{}", fmt::join(arguments, ", "));
+  const std::string attributes = attributes_text(node.attributes);
+  call += arguments.empty() && !attributes.empty() ? attributes.substr(2) : attributes;
+  return {fmt::format("{}", fmt::join(names, ", ")), fmt::format("{}({})", node.op->name, call),
           fmt::format("{}", fmt::join(types, ", ")), node.note};
 }
 
@@ -86,6 +85,14 @@ void print(const Graph& graph, const std::string& indent, std::string& text) {
 }
 
 }  // namespace
+
+std::string attributes_text(const Attributes& attributes) {
+  std::string text;
+  for (const Attribute& a : attributes) {
+    text += fmt::format(", {}={}", a.name, std::visit(AttributeText{}, a.value));
+  }
+  return text;
+}
 
 std::string to_string(const Type& type) {
   return fmt::format("{}[{}]", to_string(type.dtype), fmt::join(type.shape, ","));

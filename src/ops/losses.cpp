@@ -54,7 +54,7 @@ Types same_as_scores(const Node& n) {
 // ── cross_entropy ────────────────────────────────────────────────────────────
 const Op kCrossEntropy{checked({
     .name = "cross_entropy",
-    .formula = "-Σ({1} ⊙ log({0} + {epsilon}))",
+    .formula = "-Σ {1} ⊙ log({0} + {epsilon})",
     .binding = Binding::kUnary,
     .inputs = 2,
     .infer = one_per_row,
@@ -102,7 +102,7 @@ const Op kCrossEntropyBackward{checked({
 // ── softmax_cross_entropy ────────────────────────────────────────────────────
 const Op kSoftmaxCrossEntropy{checked({
     .name = "softmax_cross_entropy",
-    .formula = "-Σ({1} ⊙ log_softmax({0}))",
+    .formula = "-Σ {1} ⊙ log_softmax({0})",
     .binding = Binding::kUnary,
     .inputs = 2,
     .infer = one_per_row,

@@ -14,8 +14,8 @@ struct Extents {
 Extents extents(const Node& n) {
   const Shape& a = n.inputs[0].shape();
   const Shape& b = n.inputs[1].shape();
-  const bool ta = n.integer("transpose_a") != 0;
-  const bool tb = n.integer("transpose_b") != 0;
+  const bool ta = n.flag("transpose_a");
+  const bool tb = n.flag("transpose_b");
   const auto fail = [&] {
     bad_shape(n, "cannot multiply " + to_string(a) + (ta ? "ᵀ" : "") + " by " + to_string(b) +
                      (tb ? "ᵀ" : "") + "; expected [..., M, K]·[..., K, N]");
@@ -47,8 +47,8 @@ const Op kMatmul{checked({
     .eval =
         [](const Eval& e) {
           const Extents x = extents(e.node);
-          const bool ta = e.node.integer("transpose_a") != 0;
-          const bool tb = e.node.integer("transpose_b") != 0;
+          const bool ta = e.node.flag("transpose_a");
+          const bool tb = e.node.flag("transpose_b");
           const double* a = e.in[0]->data.data();
           const double* b = e.in[1]->data.data();
           double* y = e.out[0].data.data();
@@ -67,8 +67,8 @@ const Op kMatmul{checked({
           }
         },
     .grad = [](const Node& n, Value dy) -> Grads {
-      const bool ta = n.integer("transpose_a") != 0;
-      const bool tb = n.integer("transpose_b") != 0;
+      const bool ta = n.flag("transpose_a");
+      const bool tb = n.flag("transpose_b");
       const Value a = n.inputs[0];
       const Value b = n.inputs[1];
       const Value da = matmul(dy, tb ? b : transpose(b));
@@ -89,9 +89,10 @@ const Op kMatmul{checked({
 Value matmul(Value a, Value b) { return matmul_transposed(a, false, b, false); }
 
 Value matmul_transposed(Value a, bool transpose_a, Value b, bool transpose_b) {
-  return emit(
-      kMatmul, {a, b},
-      {{"transpose_a", std::int64_t{transpose_a}}, {"transpose_b", std::int64_t{transpose_b}}});
+  Attributes attributes;
+  if (transpose_a) attributes.push_back({"transpose_a", std::int64_t{1}});
+  if (transpose_b) attributes.push_back({"transpose_b", std::int64_t{1}});
+  return emit(kMatmul, {a, b}, std::move(attributes));
 }
 
 }  // namespace chainrule

@@ -28,7 +28,7 @@ Types infer_reduction(const Node& n) {
   const Shape& x = n.inputs[0].shape();
   if (n.inputs[0].dtype() != DType::kF32) bad_shape(n, "expected f32");
   const Axes& axes = n.integers("axes");
-  if (n.integer("keep_axes") != 0) return {{DType::kF32, kept_shape(x, axes)}};
+  if (n.flag("keep_axes")) return {{DType::kF32, kept_shape(x, axes)}};
   Shape y;
   for (std::size_t i = 0; i < x.size(); ++i) {
     if (!contains(axes, i)) y.push_back(x[i]);
@@ -67,13 +67,15 @@ Attributes reduction(const Value& x, Axes axes, bool keep_axes) {
   }
   for (std::int64_t& axis : axes) axis = normal_axis(axis, x.shape());
   std::sort(axes.begin(), axes.end());
-  return {{"axes", std::move(axes)}, {"keep_axes", std::int64_t{keep_axes}}};
+  Attributes attributes{{"axes", std::move(axes)}};
+  if (keep_axes) attributes.push_back({"keep_axes", std::int64_t{1}});
+  return attributes;
 }
 
 // ── sum ──────────────────────────────────────────────────────────────────────
 const Op kSum{checked({
     .name = "sum",
-    .formula = "Σ{0}",
+    .formula = "Σ {0}",
     .binding = Binding::kUnary,
     .infer = infer_reduction,
     .eval = [](const Eval& e) { reduce(e, 0.0, [](double y, double x) { return y + x; }); },
@@ -99,7 +101,7 @@ const Op kMax{checked({
         },
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value attains = equal(n.inputs[0], spread(n, n.output()));
-      const Value ties = sum(attains, n.integers("axes"), n.integer("keep_axes") != 0);
+      const Value ties = sum(attains, n.integers("axes"), n.flag("keep_axes"));
       return {spread(n, dy / ties) * attains};
     },
     .samples =

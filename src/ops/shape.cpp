@@ -73,7 +73,9 @@ const Op kBroadcastTo{checked({
     .grad = [](const Node& n, Value dy) -> Grads {
       const Shape& x = n.inputs[0].shape();
       const Axes axes = repeated_axes(x, dy.shape());
-      const Value dx = axes.empty() ? dy : sum(dy, axes);
+      if (axes.empty()) return {dy};
+      const bool same_rank = x.size() == dy.shape().size();
+      const Value dx = sum(dy, axes, same_rank);
       return {dx.shape() == x ? dx : reshape(dx, x)};
     },
     .samples =
@@ -405,6 +407,7 @@ const Op kOneHot{checked({
 const Op kToFloat{checked({
     .name = "to_float",
     .formula = "{0}",
+    .elementwise = true,
     .infer = [](const Node& n) -> Types {
       return {{DType::kF32, n.inputs[0].shape()}};
     },

@@ -31,8 +31,7 @@ Value decayed(Value g, Value w, double weight_decay) {
 // ── sgd ──────────────────────────────────────────────────────────────────────
 const Op kSgd{checked({
     .name = "sgd",
-    .formula = "{0} - {*}",
-    .binding = Binding::kSum,
+    .formula = "sgd({*})",
     .inputs = kAnyInputs,  // w, g, lr   or   w, v, g, lr
     .update = true,
     .infer = infer_with_lr,
@@ -43,7 +42,7 @@ const Op kSgd{checked({
       if (n.inputs.size() == 3) return {w - lr * g};
       const double momentum = n.real("momentum");
       const Value v = momentum * n.inputs[1] + g;
-      const Value direction = n.integer("nesterov") != 0 ? g + momentum * v : v;
+      const Value direction = n.flag("nesterov") ? g + momentum * v : v;
       return {w - lr * direction, v};
     },
     .grad = not_differentiable,
@@ -73,7 +72,7 @@ const Op kRmsprop{checked({
       const Value g = decayed(n.inputs[n.inputs.size() - 2], w, n.real("weight_decay"));
       std::vector<Value> next{w, rho * n.inputs[1] + (1 - rho) * square(g)};
       Value d = next[1];
-      if (n.integer("centered") != 0) {
+      if (n.flag("centered")) {
         next.push_back(rho * n.inputs[2] + (1 - rho) * g);
         d = d - square(next[2]);
       }
@@ -113,7 +112,7 @@ const Op kAdam{checked({
       const double beta1 = n.real("beta1");
       const double beta2 = n.real("beta2");
       const double weight_decay = n.real("weight_decay");
-      const bool decoupled = n.integer("decoupled") != 0;
+      const bool decoupled = n.flag("decoupled");
       const Value w = n.inputs[0];
       const Value lr = n.inputs[4];
       const Value step = n.inputs[5];

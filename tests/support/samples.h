@@ -62,8 +62,7 @@ class Samples : public Sampler {
   Value add(Type type, Tensor tensor) {
     // The reference sees the float32 numbers that the CPU backend sees.
     if (type.dtype == DType::kF32) tensor = tensor.as(DType::kF32);
-    std::string name = "x";
-    name += std::to_string(feed.size());
+    const std::string name = "x" + std::to_string(feed.size());
     feed.insert_or_assign(name, std::move(tensor));
     return graph_.input(name, std::move(type));
   }

@@ -62,8 +62,7 @@ Arrays run_expansion(const Node& node, std::span<const Array* const> in) {
   Graph graph("expansion");
   std::vector<Value> inputs;
   for (const Value& input : node.inputs) {
-    std::string name = "x";
-    name += std::to_string(inputs.size());
+    const std::string name = "x" + std::to_string(inputs.size());
     inputs.push_back(graph.input(name, input.type()));
   }
   const std::vector<Value> results = expand_onto(node, inputs);

@@ -1,0 +1,5 @@
+# find_package(chainrule) → chainrule::chainrule, a static library and what it links.
+include(CMakeFindDependencyMacro)
+find_dependency(Threads)
+find_dependency(hwy CONFIG)
+include(${CMAKE_CURRENT_LIST_DIR}/chainrule-targets.cmake)

@@ -1,0 +1,15 @@
+# cmake --install: the archive, the public headers, the program, and a package for find_package.
+include(CMakePackageConfigHelpers)
+
+set(package_dir ${CMAKE_INSTALL_LIBDIR}/cmake/chainrule)
+write_basic_package_version_file(${PROJECT_BINARY_DIR}/chainrule-config-version.cmake
+  COMPATIBILITY SameMinorVersion)
+
+install(TARGETS chainrule EXPORT chainrule-targets)
+install(DIRECTORY include/chainrule DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
+install(EXPORT chainrule-targets NAMESPACE chainrule:: DESTINATION ${package_dir})
+install(FILES cmake/chainrule-config.cmake
+  ${PROJECT_BINARY_DIR}/chainrule-config-version.cmake DESTINATION ${package_dir})
+if(TARGET chainrule_cli)
+  install(TARGETS chainrule_cli)
+endif()

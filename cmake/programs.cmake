@@ -1,0 +1,32 @@
+# The programs: the command line, the examples and the benchmark. Each folder's files are found, never
+# listed, so that adding a program is adding a file.
+
+function(chainrule_program target)
+  target_include_directories(${target} PRIVATE src)
+  target_link_libraries(${target} PRIVATE
+    chainrule chainrule_warnings fmt::fmt-header-only nlohmann_json::nlohmann_json)
+endfunction()
+
+file(GLOB cli_sources CONFIGURE_DEPENDS src/cli/*.cpp)
+if(cli_sources)
+  find_package(CLI11 REQUIRED)
+  add_executable(chainrule_cli ${cli_sources})
+  set_target_properties(chainrule_cli PROPERTIES OUTPUT_NAME chainrule)
+  chainrule_program(chainrule_cli)
+  target_link_libraries(chainrule_cli PRIVATE CLI11::CLI11)
+endif()
+
+# An example sees what a user sees: the public headers and nothing else.
+file(GLOB example_sources CONFIGURE_DEPENDS examples/*.cpp)
+foreach(source IN LISTS example_sources)
+  cmake_path(GET source STEM example)
+  add_executable(${example} ${source})
+  target_link_libraries(${example} PRIVATE chainrule chainrule_warnings)
+endforeach()
+
+file(GLOB bench_sources CONFIGURE_DEPENDS bench/*.cpp)
+if(CHAINRULE_BUILD_BENCH AND bench_sources)
+  add_executable(chainrule-bench ${bench_sources})
+  chainrule_program(chainrule-bench)
+  target_link_libraries(chainrule-bench PRIVATE hwy::hwy)
+endif()

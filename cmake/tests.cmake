@@ -1,0 +1,31 @@
+# Every test that ctest runs: the doctest program, the test of the floor check, and a project that uses
+# the installed package. A file tests/**/*_test.cpp is found by itself.
+
+file(GLOB_RECURSE test_sources CONFIGURE_DEPENDS tests/*_test.cpp tests/support/*.cpp)
+add_executable(chainrule_tests tests/main.cpp ${test_sources})
+chainrule_program(chainrule_tests)
+target_include_directories(chainrule_tests PRIVATE tests)
+target_compile_definitions(chainrule_tests PRIVATE CHAINRULE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+target_link_libraries(chainrule_tests PRIVATE hwy::hwy Threads::Threads)
+add_test(NAME chainrule_tests COMMAND chainrule_tests)
+
+find_package(Python3 COMPONENTS Interpreter REQUIRED)
+add_test(NAME check_layers
+  COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/tools/check_layers_test.py)
+
+add_test(NAME consumer COMMAND ${CMAKE_COMMAND}
+  -D BUILD_DIR=${PROJECT_BINARY_DIR}
+  -D SOURCE_DIR=${PROJECT_SOURCE_DIR}/tests/consumer
+  -D GENERATOR=${CMAKE_GENERATOR}
+  -D CXX_COMPILER=${CMAKE_CXX_COMPILER}
+  -D CXX_FLAGS=${CMAKE_CXX_FLAGS}
+  -P ${PROJECT_SOURCE_DIR}/tests/consumer/run.cmake)
+
+# Climbing includes fail the build, not only the tests.
+add_custom_target(check_floors ALL
+  COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tools/check_layers --quiet
+  COMMENT "Checking that no include climbs")
+
+# The notebook's digits and its derivation, character for character.
+add_test(NAME notebook COMMAND sh -c
+  "$<TARGET_FILE:notebook> | diff - ${PROJECT_SOURCE_DIR}/tests/golden/notebook.txt")

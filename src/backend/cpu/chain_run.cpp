@@ -1,0 +1,294 @@
+// Executing a chain: each block resolves its inputs to pointers (in place where the memory is
+// contiguous, one splatted vector where it is a single number, spread out into a scratch row
+// otherwise), then runs one loop per instruction over the block.
+#undef HWY_TARGET_INCLUDE
+#define HWY_TARGET_INCLUDE "backend/cpu/chain_run.cpp"
+#include <hwy/foreach_target.h>
+// Must follow foreach_target.h.
+#include <hwy/highway.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "backend/cpu/chain.h"
+#include "backend/cpu/math-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace chainrule::cpu {
+namespace HWY_NAMESPACE {
+
+/// Where an operand stands: element i is at p[i & mask]. A mask of 0 makes every vector read the
+/// same 16 copies of one number, so that a constant costs no memory stream and no second loop.
+struct Slot {
+  float* p;
+  std::size_t mask;
+};
+constexpr std::size_t kAll = ~std::size_t{0};
+
+HWY_INLINE V truth(M m) { return hn::IfThenElseZero(m, set(1.0F)); }
+
+template <Fn fn>
+HWY_INLINE V apply(V a, V b, V c) {
+  (void)b;
+  (void)c;
+  if constexpr (fn == Fn::kCopy) return a;
+  if constexpr (fn == Fn::kNeg) return hn::Neg(a);
+  if constexpr (fn == Fn::kExp) return vector_exp(a);
+  if constexpr (fn == Fn::kLog) return vector_log(a);
+  if constexpr (fn == Fn::kSqrt) return hn::Sqrt(a);
+  if constexpr (fn == Fn::kAbs) return hn::Abs(a);
+  if constexpr (fn == Fn::kRelu) return relu(a);
+  if constexpr (fn == Fn::kSigmoid) return vector_sigmoid(a);
+  if constexpr (fn == Fn::kTanh) return vector_tanh(a);
+  if constexpr (fn == Fn::kSoftplus) return vector_softplus(a);
+  if constexpr (fn == Fn::kErf) return vector_erf(a);
+  if constexpr (fn == Fn::kSign) return sign(a);
+  if constexpr (fn == Fn::kSquare) return hn::Mul(a, a);
+  if constexpr (fn == Fn::kReciprocal) return hn::Div(set(1.0F), a);
+  if constexpr (fn == Fn::kSin) return vector_sin(a);
+  if constexpr (fn == Fn::kCos) return vector_cos(a);
+  if constexpr (fn == Fn::kFromInt) return hn::ConvertTo(kFloats, hn::BitCast(kInts, a));
+  if constexpr (fn == Fn::kAdd) return hn::Add(a, b);
+  if constexpr (fn == Fn::kSub) return hn::Sub(a, b);
+  if constexpr (fn == Fn::kMul) return hn::Mul(a, b);
+  if constexpr (fn == Fn::kDiv) return hn::Div(a, b);
+  if constexpr (fn == Fn::kPow) return vector_pow(a, b);
+  if constexpr (fn == Fn::kMaximum) return maximum(a, b);
+  if constexpr (fn == Fn::kMinimum) return minimum(a, b);
+  if constexpr (fn == Fn::kLess) return truth(hn::Lt(a, b));
+  if constexpr (fn == Fn::kLessEqual) return truth(hn::Le(a, b));
+  if constexpr (fn == Fn::kGreater) return truth(hn::Gt(a, b));
+  if constexpr (fn == Fn::kGreaterEqual) return truth(hn::Ge(a, b));
+  if constexpr (fn == Fn::kEqual) return truth(hn::Eq(a, b));
+  if constexpr (fn == Fn::kNotEqual) return truth(hn::Not(hn::Eq(a, b)));
+  if constexpr (fn == Fn::kWhere) return hn::IfThenElse(hn::Eq(a, zero()), c, b);
+  if constexpr (fn == Fn::kMulAdd) return hn::MulAdd(a, b, c);
+}
+
+template <Fn fn, class Access>
+HWY_INLINE void apply_at(std::size_t i, Access access, const Slot& a, const Slot& b, const Slot& c,
+                         float* to) {
+  constexpr int kOperands = operand_count(fn);
+  const V va = access.load(a.p + (i & a.mask));
+  const V vb = kOperands > 1 ? access.load(b.p + (i & b.mask)) : va;
+  const V vc = kOperands > 2 ? access.load(c.p + (i & c.mask)) : va;
+  access.store(apply<fn>(va, vb, vc), to + i);
+}
+
+template <Fn fn>
+HWY_NOINLINE void loop(const Slot& slot_a, const Slot& slot_b, const Slot& slot_c, float* to,
+                       std::size_t n) {
+  // Copies, since a store through `to` could otherwise change what the references see.
+  const Slot a = slot_a;
+  const Slot b = slot_b;
+  const Slot c = slot_c;
+  const std::size_t step = lanes();
+  std::size_t i = 0;
+  for (; i + step <= n; i += step) apply_at<fn>(i, Whole{}, a, b, c, to);
+  if (i < n) apply_at<fn>(i, Part{n - i}, a, b, c, to);
+}
+
+using Loop = void (*)(const Slot&, const Slot&, const Slot&, float*, std::size_t);
+
+template <class>
+struct LoopTable;
+template <std::size_t... I>
+struct LoopTable<std::index_sequence<I...>> {
+  static constexpr Loop kLoops[] = {&loop<static_cast<Fn>(I)>...};
+};
+using Loops = LoopTable<std::make_index_sequence<kFnCount>>;
+
+HWY_INLINE void execute(const std::vector<ChainInstruction>& instructions, const Slot* slots,
+                        std::size_t n) {
+  for (const ChainInstruction& it : instructions) {
+    Loops::kLoops[static_cast<std::size_t>(it.fn)](slots[it.a], slots[it.b], slots[it.c],
+                                                   slots[it.dst].p, n);
+  }
+}
+
+HWY_INLINE void splat(float value, float* to) {
+  const V v = set(value);
+  for (std::size_t i = 0; i < 16; i += lanes()) hn::StoreU(v, kFloats, to + i);
+}
+
+/// Writes elements [at, at + n) of a repeated row: the first period by copying, then by doubling.
+void spread_row(const float* data, std::int64_t period, std::int64_t at, std::int64_t n,
+                float* to) {
+  const std::int64_t phase = at % period;
+  std::int64_t done = std::min(n, period - phase);
+  std::memcpy(to, data + phase, static_cast<std::size_t>(done) * sizeof(float));
+  if (done < n) {
+    const std::int64_t rest = std::min(n - done, phase);
+    std::memcpy(to + done, data, static_cast<std::size_t>(rest) * sizeof(float));
+    done += rest;
+  }
+  while (done < n) {
+    // `done` is a multiple of the period from here on.
+    const std::int64_t more = std::min(n - done, done);
+    std::memcpy(to + done, to, static_cast<std::size_t>(more) * sizeof(float));
+    done += more;
+  }
+}
+
+/// Writes elements [at, at + n) of an operand whose every number stands `inner` times. Writes whole
+/// vectors, up to 15 floats past the end.
+void spread_runs(const float* data, const ChainOperand& operand, std::int64_t at, std::int64_t n,
+                 float* to) {
+  const auto step = static_cast<std::int64_t>(lanes());
+  std::int64_t left = operand.inner - at % operand.inner;  // of the present run
+  std::int64_t k = at / operand.inner;
+  if (operand.period > 0) k %= operand.period;
+  for (std::int64_t i = 0; i < n;) {
+    const V v = set(data[k]);
+    const std::int64_t end = std::min(n, i + left);
+    for (std::int64_t j = i; j < end; j += step) hn::StoreU(v, kFloats, to + j);
+    i = end;
+    left = operand.inner;
+    if (++k == operand.period) k = 0;
+  }
+}
+
+/// The state of one call: the slots, and the scratch they point into.
+class Frame {
+ public:
+  HWY_INLINE Frame(const ChainProgram& program, const float* const* inputs, float* const* outputs)
+      : program_(program), inputs_(inputs), outputs_(outputs) {
+    Slot* slot = slots_;
+    // Constants are only read; one kind of slot keeps the loops simple.
+    for (const ChainProgram::Splat& constant : program.constants)
+      *slot++ = {const_cast<float*>(constant.value), 0};
+    float* free = scratch_;
+    for (std::size_t i = 0; i < program.uniform_count; ++i, free += 16) *slot++ = {free, 0};
+    splats_ = free;
+    for (std::size_t k = 0; k < program.inputs.size(); ++k, free += 16) {
+      if (program.inputs[k].operand.period == 1) splat(inputs[k][0], free);
+      *slot++ = {free, 0};
+    }
+    rows_ = free;
+    for (std::size_t i = 0; i < program.row_count; ++i)
+      *slot++ = {row(static_cast<std::int64_t>(i)), kAll};
+    for (std::size_t k = 0; k < program.output_count; ++k) *slot++ = {nullptr, kAll};
+    if (!program.uniform.empty()) execute(program.uniform, slots_, 16);
+  }
+
+  /// Computes elements [at, at + n), n ≤ block, all of matrix row `matrix_row` when row_length > 0
+  /// (then `column` is that of the first). `first` marks the first block of a contiguous run.
+  HWY_INLINE void run_block(std::int64_t at, std::int64_t n, bool first, const float* private_input,
+                            std::int64_t row_length, std::int64_t matrix_row, std::int64_t column) {
+    const std::size_t count = program_.inputs.size();
+    Slot* const slots = slots_ + program_.first_input();
+    for (std::size_t k = 0; k < count; ++k) {
+      const ChainProgram::Input& input = program_.inputs[k];
+      const std::int64_t period = input.operand.period;
+      if (period == 1) continue;
+      const float* const data = inputs_[k];
+      if (input.operand.inner == 1) {
+        if (k == 0 && private_input != nullptr) {
+          slots[k] = {const_cast<float*>(private_input), kAll};
+          continue;
+        }
+        if (period == 0) {
+          slots[k] = {const_cast<float*>(data) + at, kAll};
+          continue;
+        }
+        if (!first && input.phase_stable) continue;
+        const std::int64_t phase = period == row_length ? column : at % period;
+        if (phase + n <= period) {
+          slots[k] = {const_cast<float*>(data) + phase, kAll};
+        } else {
+          spread_row(data, period, at, n, row(input.row));
+          slots[k] = {row(input.row), kAll};
+        }
+        continue;
+      }
+      resolve_runs(k, at, n, row_length, matrix_row, column);
+    }
+    Slot* const out = slots_ + program_.first_output();
+    for (std::size_t k = 0; k < program_.output_count; ++k) out[k].p = outputs_[k] + at;
+    execute(program_.body, slots_, static_cast<std::size_t>(n));
+  }
+
+ private:
+  HWY_INLINE float* row(std::int64_t index) {
+    return rows_ + index * (program_.block + kChainRowPadding);
+  }
+
+  HWY_INLINE void resolve_runs(std::size_t k, std::int64_t at, std::int64_t n,
+                               std::int64_t row_length, std::int64_t matrix_row,
+                               std::int64_t column) {
+    const ChainProgram::Input& input = program_.inputs[k];
+    const std::int64_t inner = input.operand.inner;
+    const bool by_row = inner == row_length;
+    std::int64_t run = by_row ? matrix_row : at / inner;
+    const std::int64_t phase = by_row ? column : at - run * inner;
+    Slot& slot = slots_[program_.first_input() + k];
+    if (phase + n <= inner) {
+      if (input.operand.period > 0 && run >= input.operand.period) run %= input.operand.period;
+      float* const to = splats_ + k * 16;
+      splat(inputs_[k][run], to);
+      slot = {to, 0};
+    } else {
+      spread_runs(inputs_[k], input.operand, at, n, row(input.row));
+      slot = {row(input.row), kAll};
+    }
+  }
+
+  const ChainProgram& program_;
+  const float* const* inputs_;
+  float* const* outputs_;
+  float* splats_;
+  float* rows_;
+  Slot slots_[kChainSlots];
+  alignas(64) float scratch_[kChainScratch];
+};
+
+void run_range(const ChainProgram& program, const float* const* inputs, float* const* outputs,
+               std::int64_t begin, std::int64_t end) {
+  if (begin >= end) return;
+  Frame frame(program, inputs, outputs);
+  for (std::int64_t at = begin; at < end; at += program.block)
+    frame.run_block(at, std::min(program.block, end - at), at == begin, nullptr, 0, 0, 0);
+}
+
+void run_rectangle(const ChainProgram& program, const float* const* inputs, float* const* outputs,
+                   const Rectangle& rectangle, std::int64_t row_length, const float* block,
+                   std::int64_t block_stride) {
+  if (rectangle.rows <= 0 || rectangle.columns <= 0) return;
+  Frame frame(program, inputs, outputs);
+  for (std::int64_t r = 0; r < rectangle.rows; ++r) {
+    const std::int64_t row = rectangle.row + r;
+    for (std::int64_t done = 0; done < rectangle.columns; done += program.block) {
+      const std::int64_t column = rectangle.column + done;
+      const std::int64_t n = std::min(program.block, rectangle.columns - done);
+      frame.run_block(row * row_length + column, n, true,
+                      block == nullptr ? nullptr : block + r * block_stride + done, row_length, row,
+                      column);
+    }
+  }
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace chainrule::cpu
+HWY_AFTER_NAMESPACE();
+
+#if HWY_ONCE
+namespace chainrule::cpu {
+
+HWY_EXPORT(run_range);
+HWY_EXPORT(run_rectangle);
+
+void run_chain(const ChainProgram& program, const float* const* inputs, float* const* outputs,
+               std::int64_t begin, std::int64_t end) {
+  HWY_DYNAMIC_DISPATCH(run_range)(program, inputs, outputs, begin, end);
+}
+
+void run_chain(const ChainProgram& program, const float* const* inputs, float* const* outputs,
+               const Rectangle& rectangle, std::int64_t row_length, const float* block,
+               std::int64_t block_stride) {
+  HWY_DYNAMIC_DISPATCH(run_rectangle)
+  (program, inputs, outputs, rectangle, row_length, block, block_stride);
+}
+
+}  // namespace chainrule::cpu
+#endif

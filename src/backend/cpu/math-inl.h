@@ -1,0 +1,205 @@
+// Elementary functions on vectors of floats: at most about 4 units in the last place from the true
+// value over the whole range, infinities and zeros as in C, NaN in gives NaN out. Highway's own
+// Exp, Log and Tanh are not used: they flush small results, or are slower. Included once per
+// instruction set.
+//
+// Sources: Moshier, Cephes library (exp, log, sin, cos); Eigen (tanh as a ratio of polynomials);
+// Juffa's erff.
+#if defined(CHAINRULE_BACKEND_CPU_MATH_INL_H_) == defined(HWY_TARGET_TOGGLE)
+#ifdef CHAINRULE_BACKEND_CPU_MATH_INL_H_
+#undef CHAINRULE_BACKEND_CPU_MATH_INL_H_
+#else
+#define CHAINRULE_BACKEND_CPU_MATH_INL_H_
+#endif
+
+#include <cmath>
+#include <limits>
+
+#include "backend/cpu/simd-inl.h"
+
+HWY_BEFORE_NAMESPACE();
+namespace chainrule::cpu {
+namespace HWY_NAMESPACE {
+
+// Not x ≠ x: some instruction sets compare NaN as equal to itself there.
+HWY_INLINE M is_nan(V x) { return hn::IsNaN(x); }
+
+/// The polynomial c0·xⁿ + c1·xⁿ⁻¹ + … by Horner's rule, highest power first.
+HWY_INLINE V horner(V, V sum) { return sum; }
+template <class... Rest>
+HWY_INLINE V horner(V x, V sum, float next, Rest... rest) {
+  return horner(x, hn::MulAdd(sum, x, set(next)), rest...);
+}
+
+/// p·2ⁿ, rounded once where the result is subnormal, infinite where it overflows. |n| ≤ 252.
+HWY_INLINE V scale_by_power(V p, V n) {
+#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_AVX3_DL
+  return V{_mm512_scalef_ps(p.raw, n.raw)};
+#else
+  // In two steps, since 2ⁿ itself may lie outside the normal numbers.
+  const VI whole = hn::ConvertTo(kInts, n);
+  const VI half = hn::ShiftRight<1>(whole);
+  const VI bias = hn::Set(kInts, 127);
+  const V first = hn::BitCast(kFloats, hn::ShiftLeft<23>(hn::Add(half, bias)));
+  const V second = hn::BitCast(kFloats, hn::ShiftLeft<23>(hn::Add(hn::Sub(whole, half), bias)));
+  return hn::Mul(hn::Mul(p, first), second);
+#endif
+}
+
+/// e^x for x in [-110, 95]; anything finite outside it must have been clamped.
+HWY_INLINE V exp_clamped(V x) {
+  const V n = hn::Round(hn::Mul(x, set(1.44269504088896341F)));
+  V r = hn::NegMulAdd(n, set(0.693359375F), x);
+  r = hn::NegMulAdd(n, set(-2.12194440e-4F), r);
+  V p = horner(r, set(1.9875691500e-4F), 1.3981999507e-3F, 8.3334519073e-3F, 4.1665795894e-2F,
+               1.6666665459e-1F, 5.0000001201e-1F);
+  p = hn::Add(hn::MulAdd(p, hn::Mul(r, r), r), set(1.0F));
+  return scale_by_power(p, n);
+}
+
+/// x limited to [low, high]; NaN gives either limit or NaN.
+HWY_INLINE V clamp(V x, float low, float high) { return hn::Max(hn::Min(x, set(high)), set(low)); }
+
+HWY_INLINE V vector_exp(V x) {
+  return hn::IfThenElse(is_nan(x), x, exp_clamped(clamp(x, -105.0F, 90.0F)));
+}
+
+/// e^x for x ≤ 0 (or NaN).
+HWY_INLINE V exp_of_negative(V x) {
+  return hn::IfThenElse(is_nan(x), x, exp_clamped(hn::Max(x, set(-105.0F))));
+}
+
+/// log(1 + f) + e·log 2 for f in [√½ − 1, √2 − 1].
+HWY_INLINE V log_of_parts(V f, V e) {
+  const V f2 = hn::Mul(f, f);
+  V p = horner(f, set(7.0376836292e-2F), -1.1514610310e-1F, 1.1676998740e-1F, -1.2420140846e-1F,
+               1.4249322787e-1F, -1.6668057665e-1F, 2.0000714765e-1F, -2.4999993993e-1F,
+               3.3333331174e-1F);
+  p = hn::Mul(hn::Mul(p, f), f2);
+  p = hn::MulAdd(e, set(-2.12194440e-4F), p);
+  p = hn::NegMulAdd(f2, set(0.5F), p);
+  return hn::MulAdd(e, set(0.693359375F), hn::Add(f, p));
+}
+
+HWY_INLINE V vector_log(V x) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const M small = hn::Lt(x, set(std::numeric_limits<float>::min()));
+  const V normal = hn::IfThenElse(small, hn::Mul(x, set(0x1p25F)), x);
+  // Subtracting the bits of √½ leaves the exponent of a mantissa in [√½, √2).
+  const VI bits = hn::BitCast(kInts, normal);
+  const VI above = hn::Sub(bits, hn::Set(kInts, 0x3F3504F3));
+  const VI exponent = hn::ShiftRight<23>(above);
+  const V mantissa = hn::BitCast(kFloats, hn::Sub(bits, hn::ShiftLeft<23>(exponent)));
+  const V e = hn::Sub(hn::ConvertTo(kFloats, exponent), hn::IfThenElseZero(small, set(25.0F)));
+  V y = log_of_parts(hn::Sub(mantissa, set(1.0F)), e);
+  y = hn::IfThenElse(hn::Eq(x, zero()), set(-kInfinity), y);
+  y = hn::IfThenElse(hn::Lt(x, zero()), set(std::numeric_limits<float>::quiet_NaN()), y);
+  return hn::IfThenElse(hn::Lt(x, set(kInfinity)), y, x);  // +∞ and NaN stay what they are
+}
+
+/// log(1 + e) for e in [0, 1].
+HWY_INLINE V log1p_of_fraction(V e) {
+  const V one = set(1.0F);
+  const M large = hn::Gt(e, set(0.41421356F));
+  // Above √2 − 1 the mantissa is (1 + e)/2; (1 + e)/2 − 1 = (e − 1)/2 is exact.
+  const V f = hn::IfThenElse(large, hn::Mul(hn::Sub(e, one), set(0.5F)), e);
+  return log_of_parts(f, hn::IfThenElseZero(large, one));
+}
+
+HWY_INLINE V vector_tanh(V x) {
+  // Beyond 7.9 in size the ratio below is 1 within rounding; below 0.0004 tanh x = x.
+  const V c = clamp(x, -7.90531110763549805F, 7.90531110763549805F);
+  const V s = hn::Mul(c, c);
+  const V p =
+      hn::Mul(c, horner(s, set(-2.76076847742355e-16F), 2.00018790482477e-13F,
+                        -8.60467152213735e-11F, 5.12229709037114e-08F, 1.48572235717979e-05F,
+                        6.37261928875436e-04F, 4.89352455891786e-03F));
+  const V q = horner(s, set(1.19825839466702e-06F), 1.18534705686654e-04F, 2.26843463243900e-03F,
+                     4.89352518554385e-03F);
+  const M keep = hn::Or(hn::Lt(hn::Abs(x), set(0.0004F)), is_nan(x));
+  return hn::IfThenElse(keep, x, hn::Div(p, q));
+}
+
+/// 1 / (1 + e^−x), to full relative accuracy on both sides.
+HWY_INLINE V vector_sigmoid(V x) {
+  const V one = set(1.0F);
+  const V e = exp_of_negative(hn::Neg(hn::Abs(x)));
+  const V numerator = hn::IfThenElse(hn::Lt(x, zero()), e, one);
+  return hn::Div(numerator, hn::Add(one, e));
+}
+
+/// log(1 + e^x).
+HWY_INLINE V vector_softplus(V x) {
+  const V e = exp_clamped(hn::Max(hn::Neg(hn::Abs(x)), set(-105.0F)));
+  const V positive = hn::IfThenElse(hn::Gt(x, zero()), x, zero());
+  return hn::IfThenElse(is_nan(x), x, hn::Add(positive, log1p_of_fraction(e)));
+}
+
+HWY_INLINE V vector_erf(V x) {
+  const V t = hn::Min(hn::Abs(x), set(4.0F));
+  const V s = hn::Mul(t, t);
+  // 1 − e^q(t) for large t.
+  V r = hn::MulAdd(set(-1.72853470e-5F), t, set(3.83197126e-4F));
+  const V u = hn::MulAdd(set(-3.88396438e-3F), t, set(2.42546219e-2F));
+  r = hn::MulAdd(r, s, u);
+  r = horner(t, r, -1.06777877e-1F, -6.34846687e-1F, -1.28717512e-1F);
+  r = hn::Sub(hn::Mul(r, t), t);
+  const V large = hn::Sub(set(1.0F), exp_clamped(hn::Max(r, set(-105.0F))));
+  V p = horner(s, set(-5.96761703e-4F), 4.99119423e-3F, -2.67681349e-2F, 1.12819925e-1F,
+               -3.76125336e-1F, 1.28379166e-1F);
+  p = hn::MulAdd(p, t, t);
+  const V y = hn::IfThenElse(hn::Gt(t, set(0.927734375F)), large, p);
+  return hn::IfThenElse(is_nan(x), x, hn::CopySign(y, x));
+}
+
+/// sin(x + quarter·π/2) for |x| < 8192: x less its nearest multiple of π/2, which is taken off in
+/// three parts so that little is lost, and one of two polynomials by the quadrant.
+HWY_INLINE V sin_from_quadrant(V x, std::int32_t quarter) {
+  const V n = hn::Round(hn::Mul(x, set(0.636619772367581343F)));
+  V r = hn::NegMulAdd(n, set(1.5703125F), x);
+  r = hn::NegMulAdd(n, set(4.837512969970703125e-4F), r);
+  r = hn::NegMulAdd(n, set(7.54978995489188216e-8F), r);
+  const V bounded = clamp(n, -16384.0F, 16384.0F);
+  const VI quadrant = hn::Add(hn::ConvertTo(kInts, bounded), hn::Set(kInts, quarter));
+  const V s = hn::Mul(r, r);
+  V sine = horner(s, set(-1.9515295891e-4F), 8.3321608736e-3F, -1.6666654611e-1F);
+  sine = hn::MulAdd(hn::Mul(sine, s), r, r);
+  V cosine = horner(s, set(2.443315711809948e-5F), -1.388731625493765e-3F, 4.166664568298827e-2F);
+  cosine = hn::MulAdd(cosine, hn::Mul(s, s), hn::NegMulAdd(s, set(0.5F), set(1.0F)));
+  const auto odd = hn::TestBit(quadrant, hn::Set(kInts, 1));
+  const V y = hn::IfThenElse(hn::RebindMask(kFloats, odd), cosine, sine);
+  const V flip = hn::BitCast(kFloats, hn::ShiftLeft<30>(hn::And(quadrant, hn::Set(kInts, 2))));
+  return hn::IfThenElse(is_nan(x), x, hn::Xor(y, flip));
+}
+HWY_INLINE V vector_sin(V x) { return sin_from_quadrant(x, 0); }
+HWY_INLINE V vector_cos(V x) { return sin_from_quadrant(x, 1); }
+
+/// a^b as std::pow has it, lane by lane: its special cases are many and it is seldom hot.
+HWY_INLINE V vector_pow(V a, V b) {
+  alignas(64) float base[16];
+  alignas(64) float power[16];
+  hn::Store(a, kFloats, base);
+  hn::Store(b, kFloats, power);
+  for (std::size_t i = 0; i < lanes(); ++i) base[i] = std::pow(base[i], power[i]);
+  return hn::Load(kFloats, base);
+}
+
+/// The larger of two; NaN where either is NaN.
+HWY_INLINE V maximum(V a, V b) { return hn::IfThenElse(hn::Or(hn::Gt(a, b), is_nan(a)), a, b); }
+HWY_INLINE V minimum(V a, V b) { return hn::IfThenElse(hn::Or(hn::Lt(a, b), is_nan(a)), a, b); }
+
+HWY_INLINE V relu(V x) { return hn::IfThenElse(hn::Le(x, zero()), zero(), x); }
+
+/// −1, 0 or 1; NaN for NaN.
+HWY_INLINE V sign(V x) {
+  const V one = set(1.0F);
+  const V y =
+      hn::IfThenElse(hn::Lt(x, zero()), hn::Neg(one), hn::IfThenElseZero(hn::Gt(x, zero()), one));
+  return hn::IfThenElse(is_nan(x), x, y);
+}
+
+}  // namespace HWY_NAMESPACE
+}  // namespace chainrule::cpu
+HWY_AFTER_NAMESPACE();
+
+#endif

@@ -1,0 +1,39 @@
+// The SIMD side of the matrix product: one rectangle of c, computed by one thread. matmul.h cuts a
+// product into such rectangles; matmul_kernels.cpp computes one, for each instruction set.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace chainrule::cpu {
+
+/// One rectangle of c = op(a)·op(b).
+struct MatmulBlock {
+  const float* a;  // op(a)[0, 0]: element (m, k) lies at a[m·lda + k], transposed at a[k·lda + m]
+  const float* b;  // op(b)[0, 0]: element (k, n) lies at b[k·ldb + n], transposed at b[n·ldb + k]
+  float* c;        // c[0, 0] of the rectangle: element (m, n) lies at c[m·ldc + n]
+  std::int64_t lda, ldb, ldc;
+  std::int64_t rows, columns, k;
+  std::int64_t k_block;  // k is cut into pieces of at most this many
+  bool transpose_a, transpose_b;
+  bool copy_a;  // copy the rows of a next to each other (not transposed only)
+  bool pack_b;  // copy each panel of b's columns next to each other (transposed: always done)
+};
+
+/// Columns of b in one packed panel; a multiple of every instruction set's tile width.
+inline constexpr std::int64_t kPanelColumns = 32;
+
+/// Floats between two rows of a copied a: not a multiple of 1024, so that the rows of a tile fall
+/// into different sets of the L1 cache.
+constexpr std::int64_t copied_a_stride(std::int64_t k_block) {
+  return (k_block + 15) / 16 * 16 + 16;
+}
+
+/// Computes the rectangle. scratch, 64-byte aligned, holds k_block·kPanelColumns floats for b and,
+/// with copy_a, rows·copied_a_stride(k_block) floats after them.
+using MatmulBlockKernel = void (*)(const MatmulBlock& block, float* scratch);
+
+/// The kernel for the best instruction set of this machine.
+MatmulBlockKernel matmul_block_kernel();
+
+}  // namespace chainrule::cpu

@@ -1,0 +1,95 @@
+// The elementary functions that chains are made of: accuracy over the whole range, special values.
+#include <cmath>
+#include <functional>
+
+#include "backend/cpu/chain.h"
+#include "backend/cpu/kernel_testing.h"
+
+using namespace chainrule;
+using namespace chainrule::cpu;
+
+namespace {
+
+Chain unary(Fn fn) {
+  Chain chain;
+  chain.add_output(chain.add(fn, chain.add_input({})));
+  chain.finish();
+  return chain;
+}
+
+// Every 2003rd float of both signs, the neighbourhood of 0 and 1, and the special values.
+std::vector<float> all_scales() {
+  std::vector<float> values;
+  for (std::uint32_t bits = 0; bits < 0x7F800000; bits += 2003) {
+    values.push_back(std::bit_cast<float>(bits));
+    values.push_back(std::bit_cast<float>(bits | 0x80000000));
+  }
+  for (int i = -20000; i <= 20000; ++i) {
+    values.push_back(static_cast<float>(i) * 0.005F);
+    values.push_back(1 + static_cast<float>(i) * 0x1p-23F);
+  }
+  for (const float x :
+       {0.0F, -0.0F, 1.0F, -1.0F, kInfinity, -kInfinity, kNaN, 0x1p-149F, 0x1p-126F,
+        std::numeric_limits<float>::max(), 88.72F, 88.73F, -87.4F, -103.9F, -104.1F})
+    values.push_back(x);
+  return values;
+}
+
+void check_accuracy(const char* name, Fn fn, double limit, const std::function<double(double)>& f,
+                    double largest = 1e39) {
+  const Chain chain = unary(fn);
+  const std::vector<float> x = all_scales();
+  std::vector<float> y(x.size(), kNaN);
+  const float* const inputs[] = {x.data()};
+  float* const outputs[] = {y.data()};
+  chain.run(inputs, outputs, 0, static_cast<std::int64_t>(x.size()));
+  double worst = 0;
+  float where = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    if (std::abs(x[i]) > static_cast<float>(largest)) continue;
+    const double distance = ulp_distance(y[i], f(static_cast<double>(x[i])));
+    if (distance > worst) {
+      worst = distance;
+      where = x[i];
+    }
+  }
+  INFO(std::string(name) << ": worst at " << where);
+  CHECK(worst <= limit);
+}
+
+}  // namespace
+
+TEST_CASE("elementary functions are accurate over the whole range on every target") {
+  for_each_target([] {
+    check_accuracy("exp", Fn::kExp, 2, [](double x) { return std::exp(x); });
+    check_accuracy("log", Fn::kLog, 2, [](double x) { return std::log(x); });
+    check_accuracy("tanh", Fn::kTanh, 5, [](double x) { return std::tanh(x); });
+    check_accuracy("sigmoid", Fn::kSigmoid, 3, [](double x) { return 1 / (1 + std::exp(-x)); });
+    check_accuracy("softplus", Fn::kSoftplus, 3,
+                   [](double x) { return x > 40 ? x : std::log1p(std::exp(x)); });
+    check_accuracy("erf", Fn::kErf, 4, [](double x) { return std::erf(x); });
+    check_accuracy("sqrt", Fn::kSqrt, 0.5, [](double x) { return std::sqrt(x); });
+    check_accuracy("reciprocal", Fn::kReciprocal, 0.5, [](double x) { return 1 / x; });
+  });
+}
+
+TEST_CASE("sine and cosine are accurate to a rounding of 1") {
+  for_each_target([] {
+    for (const Fn fn : {Fn::kSin, Fn::kCos}) {
+      const Chain chain = unary(fn);
+      std::vector<float> x;
+      for (int i = -80000; i <= 80000; ++i) x.push_back(static_cast<float>(i) * 0.1013F);
+      std::vector<float> y(x.size(), kNaN);
+      const float* const inputs[] = {x.data()};
+      float* const outputs[] = {y.data()};
+      chain.run(inputs, outputs, 0, static_cast<std::int64_t>(x.size()));
+      double worst = 0;
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const auto v = static_cast<double>(x[i]);
+        const double expected = fn == Fn::kSin ? std::sin(v) : std::cos(v);
+        worst = std::max(worst, std::abs(static_cast<double>(y[i]) - expected));
+      }
+      CHECK(worst < 2.5e-7);
+    }
+  });
+}

@@ -1,0 +1,80 @@
+#include "backend/cpu/thread_pool.h"
+
+#include <doctest/doctest.h>
+
+#include <chrono>
+#include <cstdint>
+#include <thread>
+#include <vector>
+
+#include "chainrule/error.h"
+
+using chainrule::UsageError;
+using chainrule::cpu::ThreadPool;
+
+TEST_CASE("every chunk runs once, whatever the numbers of chunks and threads") {
+  for (const int threads : {1, 2, 5}) {
+    ThreadPool pool(threads);
+    CHECK(pool.threads() == threads);
+    for (const std::int64_t chunks : {0, 1, 2, 3, 7, 1000}) {
+      std::vector<int> runs(static_cast<std::size_t>(chunks), 0);
+      bool workers_valid = true;
+      pool.run(chunks, [&](std::int64_t chunk, int worker) {
+        ++runs[static_cast<std::size_t>(chunk)];
+        if (worker < 0 || worker >= threads) workers_valid = false;
+      });
+      CHECK(runs == std::vector<int>(static_cast<std::size_t>(chunks), 1));
+      CHECK(workers_valid);
+    }
+  }
+}
+
+TEST_CASE("what one job writes the next one reads, over many tiny jobs") {
+  for (const int threads : {2, 5}) {
+    ThreadPool pool(threads);
+    std::vector<std::int64_t> values(8, 0);
+    constexpr std::int64_t kJobs = 20'000;
+    for (std::int64_t job = 0; job < kJobs; ++job) {
+      const auto chunks = static_cast<std::int64_t>(values.size()) - job % 3;
+      pool.run(chunks, [&](std::int64_t chunk, int) {
+        auto& value = values[static_cast<std::size_t>(chunk)];
+        if (value <= job) ++value;
+      });
+    }
+    for (std::size_t i = 0; i < 6; ++i) CHECK(values[i] == kJobs);
+  }
+}
+
+TEST_CASE("two chunks at the same time never share a worker") {
+  ThreadPool pool(5);
+  std::vector<int> busy(5, 0);
+  bool shared = false;
+  for (int job = 0; job < 200; ++job) {
+    pool.run(50, [&](std::int64_t, int worker) {
+      int& mine = busy[static_cast<std::size_t>(worker)];
+      if (++mine != 1) shared = true;
+      --mine;
+    });
+  }
+  CHECK_FALSE(shared);
+}
+
+TEST_CASE("threads that have gone to sleep wake for the next job") {
+  ThreadPool pool(3);
+  for (int job = 0; job < 5; ++job) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    std::vector<int> workers(3, -1);
+    // Chunks long enough that a sleeper has time to come and take one.
+    pool.run(3, [&](std::int64_t chunk, int worker) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      workers[static_cast<std::size_t>(chunk)] = worker;
+    });
+    CHECK(workers[0] != workers[1]);
+    CHECK(workers[1] != workers[2]);
+    CHECK(workers[0] != workers[2]);
+  }
+}
+
+TEST_CASE("a pool needs a thread") {
+  CHECK_THROWS_WITH_AS(ThreadPool(0), "threads: expected at least 1, got 0", UsageError);
+}

@@ -1,0 +1,87 @@
+// The graph's text form, held still, and the errors that name both sides of a mismatch.
+#include "chainrule/graph.h"
+
+#include <doctest/doctest.h>
+
+#include "chainrule/error.h"
+#include "chainrule/gradient.h"
+#include "chainrule/ops.h"
+#include "graph/op.h"
+
+using namespace chainrule;
+
+TEST_CASE("the text form of a step") {
+  Graph g("step");
+  const Value x = g.input("x", {DType::kF32, {32, 784}});
+  const Value t = g.input("t", {DType::kI32, {32}});
+  const Value w = g.parameter("w", {DType::kF32, {784, 10}});
+  const Value a = matmul(x, w).named("a");
+  const Value l = softmax_cross_entropy(a, t).named("l");
+  g.output("loss", l);
+  const Value dw = gradient(l, {w})[0];
+  g.update(w, sgd_update(w, {}, dw, constant(g, 0.1))[0]);
+  verify(g);
+  CHECK(to_text(g) ==
+        R"(graph step(x: f32[32,784], t: i32[32]; w: f32[784,10]) {
+  a   = matmul(x, w)                                            : f32[32,10]
+  v4  = softmax_cross_entropy(a, t, smoothing=0)                : f32[32]
+  v5  = sum(v4, axes=[0])                                       : f32[]
+  v6  = constant(value=32, shape=[])                            : f32[]
+  l   = div(v5, v6)                                             : f32[]
+  dl  = constant(value=1, shape=[])                             : f32[]
+  v9  = div(dl, v6)                                             : f32[]   # grad of l
+  v10 = mul(dl, l)                                              : f32[]   # grad of l
+  v11 = div(v10, v6)                                            : f32[]   # grad of l
+  v12 = neg(v11)                                                : f32[]   # grad of l
+  v13 = reshape(v9, shape=[1])                                  : f32[1]   # grad of v5
+  v14 = broadcast_to(v13, shape=[32])                           : f32[32]   # grad of v5
+  da  = softmax_cross_entropy_backward(a, t, v14, smoothing=0)  : f32[32,10]   # grad of v4
+  v16 = transpose(w, permutation=[1,0])                         : f32[10,784]   # grad of a
+  v17 = matmul(da, v16)                                         : f32[32,784]   # grad of a
+  v18 = transpose(x, permutation=[1,0])                         : f32[784,32]   # grad of a
+  dw  = matmul(v18, da)                                         : f32[784,10]   # grad of a
+  v20 = constant(value=0.1, shape=[])                           : f32[]
+  v21 = sgd(w, dw, v20, momentum=0, nesterov=0, weight_decay=0) : f32[784,10]
+  return loss = l
+  update w = v21
+}
+)");
+}
+
+TEST_CASE("shape errors name both sides") {
+  Graph g;
+  const Value a = g.input("a", {DType::kF32, {2, 3}});
+  const Value b = g.input("b", {DType::kF32, {4, 5}});
+  const Value i = g.input("i", {DType::kI32, {2}});
+  CHECK_THROWS_WITH_AS(matmul(a, b),
+                       "matmul: cannot multiply [2, 3] by [4, 5]; expected [..., M, K]·[..., K, N]",
+                       ShapeError);
+  CHECK_THROWS_WITH_AS(a + b,
+                       "shapes [2, 3] and [4, 5] cannot be joined: every axis, counted from the "
+                       "right, must be equal or 1",
+                       ShapeError);
+  CHECK_THROWS_WITH_AS(reshape(a, {4, 2}), "reshape: [2, 3] has 6 elements, [4, 2] has 8",
+                       ShapeError);
+  CHECK_THROWS_WITH_AS(exp(i), "exp: expected f32, got i32[2]", ShapeError);
+  CHECK_THROWS_WITH_AS(sum(a, {2}), "axis 2 does not exist in shape [2, 3]", ShapeError);
+  CHECK_THROWS_WITH_AS(softmax_cross_entropy(a, g.input("t", {DType::kI32, {3}})),
+                       "softmax_cross_entropy: scores f32[2,3] need labels i32[2] or a target "
+                       "f32[2,3], got i32[3]",
+                       ShapeError);
+  CHECK_THROWS_WITH_AS(g.input("a", {DType::kF32, {}}),
+                       "graph graph: there is already an input called a", UsageError);
+  CHECK_THROWS_WITH_AS(
+      g.find("c"), "graph graph: no input or parameter \"c\"; there are a, b, i, t", UsageError);
+}
+
+TEST_CASE("a value of another graph is refused, and the verifier finds doubled names") {
+  Graph g;
+  Graph other;
+  const Value x = g.input("x", {DType::kF32, {2}});
+  const Value y = other.input("y", {DType::kF32, {2}});
+  CHECK_THROWS_AS(x + y, UsageError);
+  exp(x).named("e");
+  verify(g);
+  log(x).named("e");
+  CHECK_THROWS_WITH_AS(verify(g), "graph graph is not well formed: two values are called e", Error);
+}
