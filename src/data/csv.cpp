@@ -1,0 +1,284 @@
+// Reads a CSV file into a Table in two passes: the first parses every cell as a number and so
+// learns which columns are text; the second, only when there are such columns, keeps their texts. A
+// table of numbers is thus never held as strings, which would take four times the memory.
+#include <fast_float/fast_float.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <limits>
+#include <set>
+#include <sstream>
+
+#include "chainrule/data.h"
+#include "chainrule/error.h"
+#include "data/csv_scanner.h"
+#include "data/suggest.h"
+
+namespace chainrule {
+namespace {
+
+constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
+
+[[noreturn]] void fail_at(const std::string& file, std::int64_t line, std::int64_t column,
+                          const std::string& message) {
+  std::string place = file + ':' + std::to_string(line);
+  if (column > 0) place += ':' + std::to_string(column);
+  throw DataError(place + ": " + message, file, line, column);
+}
+
+std::string read_file(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  std::ostringstream text;
+  if (!file) throw FileError(path + ": cannot be opened: " + std::strerror(errno), path);
+  // A directory opens but does not read.
+  if (file.peek() != std::ifstream::traits_type::eof()) text << file.rdbuf();
+  if (file.bad() || text.bad()) throw FileError(path + ": cannot be read", path);
+  return std::move(text).str();
+}
+
+// The length of the UTF-8 sequence at `at`, or 0 when there is none.
+std::size_t sequence_length(std::string_view text, std::size_t at) {
+  const auto byte = [&](std::size_t i) {
+    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
+  };
+  const unsigned first = byte(at);
+  const std::size_t length = first < 0x80                    ? 1
+                             : first >= 0xC2 && first < 0xE0 ? 2
+                             : first >= 0xE0 && first < 0xF0 ? 3
+                             : first >= 0xF0 && first < 0xF5 ? 4
+                                                             : 0;
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(at + i) & 0xC0U) != 0x80U) return 0;
+  }
+  const unsigned second = byte(at + 1);
+  const bool overlong_or_surrogate =
+      (first == 0xE0 && second < 0xA0) || (first == 0xED && second >= 0xA0) ||
+      (first == 0xF0 && second < 0x90) || (first == 0xF4 && second >= 0x90);
+  return overlong_or_surrogate ? 0 : length;
+}
+
+void require_utf8_text(const std::string& path, std::string_view text) {
+  if (text.find('\0') != std::string_view::npos) {
+    throw FileError(path + ": expected a CSV text file, got binary data", path);
+  }
+  std::int64_t line = 1;
+  for (std::size_t at = 0; at < text.size();) {
+    if (text[at] == '\n') ++line;
+    const std::size_t length = sequence_length(text, at);
+    if (length == 0) {
+      throw FileError(path + ':' + std::to_string(line) +
+                          ": expected UTF-8 text, got a byte that is none; convert the file first, "
+                          "with iconv for example",
+                      path);
+    }
+    at += length;
+  }
+}
+
+// True for what reads as a number, NaN and infinity among it.
+bool parse_number(std::string_view cell, double& value) {
+  if (cell.size() > 1 && cell[0] == '+' && cell[1] != '-' && cell[1] != '+') cell.remove_prefix(1);
+  const char* end = cell.data() + cell.size();
+  const fast_float::from_chars_result result = fast_float::from_chars(cell.data(), end, value);
+  return result.ec == std::errc() && result.ptr == end;
+}
+
+// What the first pass learns of a column.
+struct Census {
+  std::vector<double> numbers;
+  std::int64_t finite = 0;
+  std::int64_t bad = 0;  // neither finite nor missing
+  std::int64_t first_bad_line = 0;
+  std::string first_bad;
+};
+
+class CsvReader {
+ public:
+  CsvReader(const std::string& path, const CsvOptions& options)
+      : path_(path), options_(options), file_text_(read_file(path)), text_(file_text_) {
+    if (text_.starts_with("\xEF\xBB\xBF")) text_.remove_prefix(3);
+    require_utf8_text(path_, text_);
+    separator_ = options.separator != 0 ? options.separator : guess_separator(text_);
+  }
+
+  Table read() {
+    table_.source = path_;
+    count_columns();
+    decide_kinds();
+    read_texts();
+    return std::move(table_);
+  }
+
+ private:
+  bool is_missing(const std::string& cell) const {
+    return cell.empty() || std::find(options_.missing.begin(), options_.missing.end(), cell) !=
+                               options_.missing.end();
+  }
+
+  bool is_header(const std::vector<std::string>& cells) const {
+    if (options_.header != Header::kAuto) return options_.header == Header::kYes;
+    const std::vector<std::string>& known = options_.known_names;
+    const bool any_known = std::any_of(cells.begin(), cells.end(), [&](const std::string& cell) {
+      return std::find(known.begin(), known.end(), cell) != known.end();
+    });
+    const bool any_number = std::any_of(cells.begin(), cells.end(), [](const std::string& cell) {
+      double ignored = 0;
+      return parse_number(cell, ignored);
+    });
+    // Where a column is known to be numeric, a first line without a number is a header, if a wrong
+    // one.
+    const bool numbers_expected =
+        known.empty() || std::any_of(options_.kinds.begin(), options_.kinds.end(),
+                                     [](const auto& k) { return k.second == ColumnKind::kNumber; });
+    return any_known || (!any_number && numbers_expected);
+  }
+
+  void name_columns(const CsvRow& first) {
+    std::set<std::string> seen;
+    for (std::size_t i = 0; i < first.cells.size(); ++i) {
+      Column& column = table_.columns.emplace_back();
+      column.name = table_.has_header && !first.cells[i].empty() ? first.cells[i]
+                                                                 : "column" + std::to_string(i + 1);
+      if (!seen.insert(column.name).second) {
+        fail_at(path_, first.line, static_cast<std::int64_t>(i) + 1,
+                "the header names \"" + column.name + "\" twice; rename one of the two columns");
+      }
+    }
+    census_.resize(table_.columns.size());
+  }
+
+  // The first pass.
+  void count_columns() {
+    CsvScanner scanner(text_, separator_, path_);
+    CsvRow row;
+    if (!scanner.next(row)) throw DataError(path_ + ": the file is empty", path_);
+    table_.has_header = is_header(row.cells);
+    name_columns(row);
+    if (!table_.has_header) count_row(row);
+    while (scanner.next(row)) count_row(row);
+    if (table_.lines.empty()) {
+      throw DataError(path_ + ": a header and no rows; expected at least one row of data", path_);
+    }
+  }
+
+  void count_row(const CsvRow& row) {
+    const std::size_t expected = table_.columns.size();
+    if (std::all_of(row.cells.begin(), row.cells.end(), [](const auto& c) { return c.empty(); })) {
+      fail_at(path_, row.line, 0, "empty row; remove it");
+    }
+    if (row.cells.size() != expected) {
+      fail_at(path_, row.line, 0,
+              "expected " + std::to_string(expected) + (expected == 1 ? " cell" : " cells") +
+                  ", got " + std::to_string(row.cells.size()));
+    }
+    for (std::size_t i = 0; i < expected; ++i) count_cell(census_[i], row.cells[i], row.line);
+    table_.lines.push_back(row.line);
+  }
+
+  void count_cell(Census& census, const std::string& cell, std::int64_t line) const {
+    double value = kMissing;
+    if (is_missing(cell)) {
+      census.numbers.push_back(kMissing);
+      return;
+    }
+    if (parse_number(cell, value) && std::isfinite(value)) {
+      ++census.finite;
+    } else if (census.bad++ == 0) {
+      census.first_bad_line = line;
+      census.first_bad = cell;
+    }
+    census.numbers.push_back(value);
+  }
+
+  void decide_kinds() {
+    for (std::size_t i = 0; i < table_.columns.size(); ++i) {
+      Column& column = table_.columns[i];
+      Census& census = census_[i];
+      const auto known = options_.kinds.find(column.name);
+      const bool must_be_number =
+          known != options_.kinds.end() && known->second == ColumnKind::kNumber;
+      const bool must_be_text = known != options_.kinds.end() && !must_be_number;
+      const bool nearly_all_numbers =
+          census.finite >= 9 * census.bad || (census.bad == 1 && census.finite >= 2);
+      if (!must_be_text && (must_be_number || nearly_all_numbers)) {
+        if (census.bad > 0) refuse(column.name, static_cast<std::int64_t>(i) + 1, census);
+        column.kind = ColumnKind::kNumber;
+        column.numbers = std::move(census.numbers);
+      } else {
+        column.kind = ColumnKind::kText;
+      }
+      census.numbers = {};
+    }
+  }
+
+  [[noreturn]] void refuse(const std::string& name, std::int64_t column,
+                           const Census& census) const {
+    double value = 0;
+    const std::string what = parse_number(census.first_bad, value) ? "a finite number" : "a number";
+    const bool plain = census.first_bad.find_first_of(" \"'$`\\*?&|;<>()") == std::string::npos;
+    const std::string quote = plain ? "" : "'";
+    fail_at(path_, census.first_bad_line, column,
+            "column \"" + name + "\": \"" + census.first_bad + "\" is not " + what +
+                "; pass --missing " + quote + census.first_bad + quote + " to treat it as missing");
+  }
+
+  // The second pass.
+  void read_texts() {
+    if (std::none_of(table_.columns.begin(), table_.columns.end(),
+                     [](const Column& c) { return c.kind == ColumnKind::kText; })) {
+      return;
+    }
+    CsvScanner scanner(text_, separator_, path_);
+    CsvRow row;
+    if (table_.has_header) scanner.next(row);
+    while (scanner.next(row)) {
+      for (std::size_t i = 0; i < row.cells.size(); ++i) {
+        Column& column = table_.columns[i];
+        if (column.kind != ColumnKind::kText) continue;
+        column.texts.push_back(is_missing(row.cells[i]) ? std::string{} : row.cells[i]);
+      }
+    }
+  }
+
+  std::string path_;
+  const CsvOptions& options_;
+  std::string file_text_;
+  std::string_view text_;
+  char separator_ = ',';
+  Table table_;
+  std::vector<Census> census_;
+};
+
+}  // namespace
+
+std::int64_t Table::rows() const {
+  if (columns.empty()) return 0;
+  const Column& first = columns.front();
+  return static_cast<std::int64_t>(first.kind == ColumnKind::kNumber ? first.numbers.size()
+                                                                     : first.texts.size());
+}
+
+std::size_t Table::index_of(const std::string& name_or_number) const {
+  std::vector<std::string> names;
+  for (std::size_t i = 0; i < columns.size(); ++i) {
+    if (columns[i].name == name_or_number) return i;
+    names.push_back(columns[i].name);
+  }
+  const bool is_number = !name_or_number.empty() && name_or_number.size() < 10 &&
+                         name_or_number.find_first_not_of("0123456789") == std::string::npos;
+  const std::size_t number = is_number ? std::stoul(name_or_number) : 0;
+  if (number >= 1 && number <= columns.size()) return number - 1;
+  const std::string nearest = suggestion(name_or_number, names);
+  throw UsageError(source + ": no column \"" + name_or_number + "\"" +
+                   (nearest.empty() ? "; the" : nearest + " The") + " columns are " +
+                   listed(names));
+}
+
+Table read_csv(const std::string& path, const CsvOptions& options) {
+  return CsvReader(path, options).read();
+}
+
+}  // namespace chainrule
