@@ -144,7 +144,11 @@ class Body {
  public:
   void add(const Node& node) {
     std::vector<Value> inputs;
-    for (const Value& input : node.inputs) inputs.push_back(inner_or_input(input));
+    for (const Value& input : node.inputs) {
+      // The arrays of an update (parameter, states, gradient) must lie in memory.
+      const bool array = node.op->update && inputs.size() <= node.types.size();
+      inputs.push_back(inner_or_input(input, !array));
+    }
     const Node& copy = graph->append(*node.op, inputs, node.attributes);
     for (std::size_t i = 0; i < node.types.size(); ++i) inner_[{node.id, i}] = copy.output(i);
   }
@@ -155,10 +159,10 @@ class Body {
   std::vector<Value> outside;  // what the body's inputs stand for, in the old graph
 
  private:
-  Value inner_or_input(const Value& v) {
+  Value inner_or_input(const Value& v, bool may_absorb) {
     const auto found = inner_.find({v.node().id, v.index()});
     if (found != inner_.end()) return found->second;
-    if (Grouping::is_way_of_reading(v.node())) {
+    if (may_absorb && Grouping::is_way_of_reading(v.node())) {
       add(v.node());
       return inner(v);
     }
@@ -208,7 +212,7 @@ GraphPtr fuse(const Graph& graph) {
       const Group group = groups.of(node);
       if (group != kNoGroup && group != node.id) return std::vector<Value>(node.types.size());
       if (group == kNoGroup) {
-        const Node& copy = target.append(*node.op, inputs, node.attributes);
+        const Node& copy = target.append(*node.op, inputs, node.attributes, node.body);
         for (std::size_t i = 0; i < node.types.size(); ++i) outputs.push_back(copy.output(i));
         return outputs;
       }

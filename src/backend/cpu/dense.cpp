@@ -1,0 +1,268 @@
+// Reductions, softmax and the cross-entropies on the CPU: one line in the table for each op.
+#include <cmath>
+#include <numbers>
+#include <string>
+
+#include "backend/cpu/instruction.h"
+#include "backend/cpu/random.h"
+#include "backend/cpu/reduce.h"
+#include "backend/cpu/softmax.h"
+#include "chainrule/error.h"
+
+namespace chainrule::cpu {
+namespace {
+
+std::int64_t columns_of(const Operand& x) { return x.shape().back(); }
+std::int64_t rows_of(const Operand& x) { return columns_of(x) == 0 ? 0 : x.size() / columns_of(x); }
+std::int64_t rows_per_chunk(std::int64_t columns) {
+  return std::max<std::int64_t>(1, kElementsPerChunk / std::max<std::int64_t>(1, columns));
+}
+
+// ── sum and max ──────────────────────────────────────────────────────────────
+
+// A reduction of neighbouring axes, as [outer, reduced, inner]; others are done axis by axis
+// before.
+struct Block {
+  std::int64_t outer = 1;
+  std::int64_t reduced = 1;
+  std::int64_t inner = 1;
+};
+
+bool neighbours(const std::vector<std::int64_t>& axes) {
+  for (std::size_t i = 1; i < axes.size(); ++i) {
+    if (axes[i] != axes[i - 1] + 1) return false;
+  }
+  return true;
+}
+
+Block block_of(const Shape& x, const std::vector<std::int64_t>& axes) {
+  Block block;
+  for (std::int64_t i = 0; i < static_cast<std::int64_t>(x.size()); ++i) {
+    const std::int64_t extent = x[static_cast<std::size_t>(i)];
+    if (axes.empty() || i < axes.front()) {
+      block.outer *= extent;
+    } else if (i <= axes.back()) {
+      block.reduced *= extent;
+    } else {
+      block.inner *= extent;
+    }
+  }
+  return block;
+}
+
+using ReduceKernel = void (*)(const float* x, float* out, const ReduceRange& range);
+
+void reduce(const Machine& machine, ReduceKernel kernel, const Block& b, const float* x,
+            float* out) {
+  // Whole outer slices where there are several, else columns: 16 floats are a cache line.
+  if (b.outer > 1) {
+    const std::int64_t slice = std::max<std::int64_t>(1, b.reduced * b.inner);
+    for_each_chunk(machine, b.outer, std::max<std::int64_t>(1, kElementsPerChunk / slice),
+                   [&](std::int64_t begin, std::int64_t end, int) {
+                     kernel(x, out, {b.reduced, b.inner, begin, end, 0, b.inner});
+                   });
+    return;
+  }
+  const std::int64_t columns = std::max<std::int64_t>(
+      16, kElementsPerChunk / std::max<std::int64_t>(1, b.reduced) / 16 * 16);
+  for_each_chunk(machine, b.inner, columns, [&](std::int64_t begin, std::int64_t end, int) {
+    kernel(x, out, {b.reduced, b.inner, 0, b.outer, begin, end});
+  });
+}
+
+void sum_kernel(const float* x, float* out, const ReduceRange& range) { sum(x, out, range); }
+
+// A sum of everything, which any number of threads share: partial sums of fixed chunks, joined by a
+// fixed tree.
+InstructionPtr lower_full_sum(const Binding& binding) {
+  const std::int64_t count = binding.in[0].size();
+  const std::int64_t chunks = sum_chunk_count(count);
+  InstructionPtr made =
+      instruction([x = binding.in[0], out = binding.out[0], count, chunks](const Machine& machine) {
+        float* partials = reinterpret_cast<float*>(machine.scratch_of(0));
+        for_each_chunk(machine, chunks, 4, [&](std::int64_t begin, std::int64_t end, int) {
+          sum_chunks(x.f32(), count, begin, end, partials);
+        });
+        *out.f32() = sum_partials(partials, chunks);
+      });
+  made->scratch_bytes = static_cast<std::size_t>(chunks) * sizeof(float);
+  return made;
+}
+
+template <ReduceKernel kernel>
+InstructionPtr lower_reduction(const Binding& binding) {
+  const std::vector<std::int64_t>& axes = binding.node.integers("axes");
+  const Shape& shape = binding.in[0].shape();
+  if (neighbours(axes)) {
+    const Block block = block_of(shape, axes);
+    return instruction([block, x = binding.in[0], out = binding.out[0]](const Machine& machine) {
+      reduce(machine, kernel, block, x.f32(), out.f32());
+    });
+  }
+  // The last run of neighbouring axes first, into scratch; then the rest.
+  std::vector<std::vector<std::int64_t>> runs;
+  for (const std::int64_t axis : axes) {
+    if (runs.empty() || runs.back().back() + 1 != axis) runs.emplace_back();
+    runs.back().push_back(axis);
+  }
+  std::vector<Block> blocks;
+  Shape left = shape;
+  std::int64_t largest = 0;
+  for (auto run = runs.rbegin(); run != runs.rend(); ++run) {
+    blocks.push_back(block_of(left, *run));
+    for (const std::int64_t axis : *run) left[static_cast<std::size_t>(axis)] = 1;
+    largest = std::max(largest, element_count(left));
+  }
+  InstructionPtr made = instruction(
+      [blocks, largest, x = binding.in[0], out = binding.out[0]](const Machine& machine) {
+        float* scratch = reinterpret_cast<float*>(machine.scratch);
+        const float* from = x.f32();
+        for (std::size_t i = 0; i < blocks.size(); ++i) {
+          float* to = i + 1 == blocks.size() ? out.f32() : scratch + (i % 2 == 0 ? 0 : largest);
+          reduce(machine, kernel, blocks[i], from, to);
+          from = to;
+        }
+      });
+  made->scratch_bytes = static_cast<std::size_t>(2 * largest) * sizeof(float);
+  return made;
+}
+
+InstructionPtr lower_sum(const Binding& binding) {
+  const bool everything = binding.out[0].size() == 1 && binding.in[0].size() > kSumChunk;
+  return everything ? lower_full_sum(binding) : lower_reduction<sum_kernel>(binding);
+}
+
+InstructionPtr lower_argmax(const Binding& binding) {
+  return instruction([x = binding.in[0], out = binding.out[0]](const Machine& machine) {
+    const std::int64_t columns = columns_of(x);
+    for_each_chunk(machine, rows_of(x), rows_per_chunk(columns),
+                   [&](std::int64_t begin, std::int64_t end, int) {
+                     argmax(x.f32(), out.mutable_i32(), columns, begin, end);
+                   });
+  });
+}
+
+// ── softmax ──────────────────────────────────────────────────────────────────
+
+using RowKernel = void (*)(const float* x, float* y, std::int64_t columns, std::int64_t begin,
+                           std::int64_t end);
+using RowGradientKernel = void (*)(const float* y, const float* dy, float* dx, std::int64_t columns,
+                                   std::int64_t begin, std::int64_t end);
+
+template <RowKernel kernel>
+InstructionPtr lower_rows(const Binding& binding) {
+  return instruction([x = binding.in[0], y = binding.out[0]](const Machine& machine) {
+    const std::int64_t columns = columns_of(x);
+    for_each_chunk(machine, rows_of(x), rows_per_chunk(columns),
+                   [&](std::int64_t begin, std::int64_t end, int) {
+                     kernel(x.f32(), y.f32(), columns, begin, end);
+                   });
+  });
+}
+
+template <RowGradientKernel kernel>
+InstructionPtr lower_rows_backward(const Binding& binding) {
+  return instruction(
+      [y = binding.in[0], dy = binding.in[1], dx = binding.out[0]](const Machine& machine) {
+        const std::int64_t columns = columns_of(y);
+        for_each_chunk(machine, rows_of(y), rows_per_chunk(columns),
+                       [&](std::int64_t begin, std::int64_t end, int) {
+                         kernel(y.f32(), dy.f32(), dx.f32(), columns, begin, end);
+                       });
+      });
+}
+
+// ── softmax_cross_entropy ────────────────────────────────────────────────────
+
+[[noreturn]] void bad_label(const Operand& labels, std::int64_t row, std::int64_t classes) {
+  throw DataError("label " + std::to_string(labels.i32()[row]) + " in row " + std::to_string(row) +
+                  " of the batch is not in 0 … " + std::to_string(classes - 1));
+}
+
+// On the calling thread: losses are computed once a step on few numbers, and a bad label must be
+// reported from here.
+InstructionPtr lower_softmax_cross_entropy(const Binding& binding) {
+  const auto smoothing = static_cast<float>(binding.node.real("smoothing"));
+  return instruction([x = binding.in[0], target = binding.in[1], losses = binding.out[0],
+                      smoothing](const Machine&) {
+    const std::int64_t columns = columns_of(x);
+    const CrossEntropyOutputs outputs{.losses = losses.f32()};
+    if (target.dtype() == DType::kF32) {
+      cross_entropy(x.f32(), target.f32(), smoothing, outputs, columns, 0, rows_of(x));
+      return;
+    }
+    const std::int64_t bad =
+        cross_entropy(x.f32(), target.i32(), smoothing, outputs, columns, 0, rows_of(x));
+    if (bad >= 0) bad_label(target, bad, columns);
+  });
+}
+
+InstructionPtr lower_softmax_cross_entropy_backward(const Binding& binding) {
+  const auto smoothing = static_cast<float>(binding.node.real("smoothing"));
+  return instruction([x = binding.in[0], target = binding.in[1], dy = binding.in[2],
+                      dx = binding.out[0], smoothing](const Machine& machine) {
+    const std::int64_t columns = columns_of(x);
+    const auto rows = [&](std::int64_t begin, std::int64_t end, int) {
+      softmax(x.f32(), dx.f32(), columns, begin, end);
+      for (std::int64_t row = begin; row < end; ++row) {
+        const float scale = dy.f32()[row];
+        if (target.dtype() == DType::kF32) {
+          cross_entropy_gradient(dx.f32(), target.f32(), smoothing, scale, dx.f32(), columns, row,
+                                 row + 1);
+        } else {
+          // A bad label was reported by the forward pass.
+          cross_entropy_gradient(dx.f32(), target.i32(), smoothing, scale, dx.f32(), columns, row,
+                                 row + 1);
+        }
+      }
+    };
+    for_each_chunk(machine, rows_of(x), rows_per_chunk(columns), rows);
+  });
+}
+
+// ── random numbers ───────────────────────────────────────────────────────────
+
+void normal(const PhiloxStream& stream, float* out, std::int64_t begin, std::int64_t end) {
+  for (std::int64_t i = begin; i < end; ++i) {
+    const auto at = static_cast<std::uint64_t>(i);
+    const double radius = std::sqrt(-2 * std::log(1 - stream.uniform(2 * at)));
+    const double angle = 2 * std::numbers::pi * stream.uniform(2 * at + 1);
+    out[i] = static_cast<float>(radius * std::cos(angle));
+  }
+}
+
+using RandomKernel = void (*)(const PhiloxStream& stream, float* out, std::int64_t begin,
+                              std::int64_t end);
+
+template <RandomKernel kernel>
+InstructionPtr lower_random(const Binding& binding) {
+  const PhiloxStream stream{static_cast<std::uint64_t>(binding.node.integer("seed")),
+                            static_cast<std::uint32_t>(binding.node.integer("stream")), 0};
+  return instruction([stream, step = binding.in[0], out = binding.out[0]](const Machine& machine) {
+    PhiloxStream now = stream;
+    now.step = static_cast<std::uint32_t>(*step.f32());
+    for_each_chunk(
+        machine, out.size(), kElementsPerChunk,
+        [&](std::int64_t begin, std::int64_t end, int) { kernel(now, out.f32(), begin, end); });
+  });
+}
+
+constexpr Kernel kKernels[] = {
+    {"sum", lower_sum},
+    {"max", lower_reduction<max>},
+    {"argmax", lower_argmax},
+    {"softmax", lower_rows<softmax>},
+    {"softmax_backward", lower_rows_backward<softmax_gradient>},
+    {"log_softmax", lower_rows<log_softmax>},
+    {"log_softmax_backward", lower_rows_backward<log_softmax_gradient>},
+    {"softmax_cross_entropy", lower_softmax_cross_entropy},
+    {"softmax_cross_entropy_backward", lower_softmax_cross_entropy_backward},
+    {"random_uniform", lower_random<uniform>},
+    {"random_normal", lower_random<normal>},
+};
+
+}  // namespace
+
+std::span<const Kernel> dense_kernels() { return kKernels; }
+
+}  // namespace chainrule::cpu

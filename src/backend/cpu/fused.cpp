@@ -1,0 +1,373 @@
+// Fused nodes on the CPU: an elementwise chain in one pass over memory, a matrix product whose
+// blocks are finished by a chain while in cache, and parameter updates, also right behind the
+// product that makes the gradient, so that the gradient itself is never stored.
+#include <algorithm>
+#include <cmath>
+#include <map>
+#include <optional>
+
+#include "backend/cpu/chain.h"
+#include "backend/cpu/instruction.h"
+#include "backend/cpu/matmul.h"
+#include "backend/cpu/update.h"
+#include "chainrule/error.h"
+#include "compiler/passes.h"
+
+namespace chainrule::cpu {
+namespace {
+
+// The elementwise ops and what a chain calls them.
+constexpr std::pair<std::string_view, Fn> kFunctions[] = {
+    {"add", Fn::kAdd},           {"sub", Fn::kSub},
+    {"mul", Fn::kMul},           {"div", Fn::kDiv},
+    {"neg", Fn::kNeg},           {"pow", Fn::kPow},
+    {"maximum", Fn::kMaximum},   {"minimum", Fn::kMinimum},
+    {"less", Fn::kLess},         {"less_equal", Fn::kLessEqual},
+    {"greater", Fn::kGreater},   {"greater_equal", Fn::kGreaterEqual},
+    {"equal", Fn::kEqual},       {"not_equal", Fn::kNotEqual},
+    {"where", Fn::kWhere},       {"exp", Fn::kExp},
+    {"log", Fn::kLog},           {"sqrt", Fn::kSqrt},
+    {"abs", Fn::kAbs},           {"sign", Fn::kSign},
+    {"erf", Fn::kErf},           {"relu", Fn::kRelu},
+    {"sigmoid", Fn::kSigmoid},   {"tanh", Fn::kTanh},
+    {"softplus", Fn::kSoftplus}, {"to_float", Fn::kFromInt},
+};
+
+Fn function_of(const Node& node) {
+  for (const auto& [name, fn] : kFunctions) {
+    if (name == node.op->name) return fn;
+  }
+  throw Error("the CPU has no elementwise function " + std::string(node.op->name));
+}
+
+// Which of a fused node's inputs stands behind a value of its body.
+std::size_t input_index(const Node& fused, const Value& v) {
+  const std::vector<Value>& inputs = fused.body->inputs();
+  return static_cast<std::size_t>(std::find(inputs.begin(), inputs.end(), v) - inputs.begin());
+}
+
+const Node* find_product(const Node& fused) {
+  for (const Node& node : fused.body->nodes()) {
+    if (is(node, "matmul")) return &node;
+  }
+  return nullptr;
+}
+
+// The two operands of a product and its plan.
+struct Product {
+  MatmulPlan plan;
+  Operand a;
+  Operand b;
+
+  double flop() const {
+    const MatmulShape& s = plan.shape();
+    return 2.0 * static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k);
+  }
+  // Scratch for the product itself, then for one block of its result.
+  std::size_t block_offset() const { return (plan.scratch_bytes() + 63) / 64 * 64; }
+  std::size_t scratch_bytes() const {
+    return block_offset() +
+           static_cast<std::size_t>(plan.max_block_rows() * plan.max_block_columns()) *
+               sizeof(float);
+  }
+};
+
+// Rows and columns of a matrix as the product sees them.
+MatmulShape product_shape(const Node& matmul) {
+  const Value a = matmul.inputs[0];
+  const bool ta = matmul.flag("transpose_a");
+  return {.m = ta ? a.extent(-1) : a.extent(-2),
+          .n = matmul.output().extent(-1),
+          .k = ta ? a.extent(-2) : a.extent(-1),
+          .transpose_a = ta,
+          .transpose_b = matmul.flag("transpose_b")};
+}
+
+Product product_of(const Binding& binding, const Node& matmul) {
+  return {MatmulPlan(product_shape(matmul)),
+          binding.in[input_index(binding.node, matmul.inputs[0])],
+          binding.in[input_index(binding.node, matmul.inputs[1])]};
+}
+
+// Computes every block of a product into its thread's scratch and calls finish(rectangle, block).
+template <typename F>
+void run_product(const Machine& machine, const Product& product, F finish) {
+  machine.pool->run(product.plan.chunks(), [&](std::int64_t chunk, int worker) {
+    std::byte* scratch = machine.scratch_of(worker);
+    float* block = reinterpret_cast<float*>(scratch + product.block_offset());
+    const MatmulPlan::Block b = product.plan.block(chunk);
+    product.plan.run(chunk, product.a.f32(), product.b.f32(), block, b.columns, scratch);
+    finish(Rectangle{b.row, b.rows, b.column, b.columns}, block);
+  });
+}
+
+// ── elementwise chains ───────────────────────────────────────────────────────
+
+struct BoundChain {
+  Chain chain;
+  std::vector<Operand> inputs;  // of the chain, in its order; the first is the product, if any
+
+  // Pointers are looked up on every run, since inputs may be bound elsewhere in between.
+  static constexpr std::size_t kMostInputs = 64;
+  struct Pointers {
+    const float* in[kMostInputs];
+  };
+  Pointers pointers() const {
+    Pointers p;
+    for (std::size_t i = 0; i < inputs.size(); ++i) p.in[i] = inputs[i].f32();
+    return p;
+  }
+};
+
+BoundChain chain_of(const Binding& binding, const Node* product) {
+  BoundChain bound;
+  std::map<std::int64_t, Chain::Register> registers;
+  const auto add_input = [&](const Operand& operand, ChainOperand walk) {
+    bound.inputs.push_back(operand);
+    return bound.chain.add_input(walk);
+  };
+  // The product's place is held by its own output type; run_rectangle reads the block instead.
+  if (product != nullptr) registers[product->id] = add_input(binding.out[0], {});
+
+  const Value result = binding.node.body->outputs().front().second;
+  const auto whole = [&](const Value& v) {
+    const bool one = element_count(result.shape()) == 1;
+    return add_input(binding.in[input_index(binding.node, v)],
+                     one ? ChainOperand{1, 1} : ChainOperand{});
+  };
+  for (const Node& node : binding.node.body->nodes()) {
+    if (node.op->source || &node == product) continue;
+    if (is(node, "constant")) {
+      registers[node.id] = bound.chain.add_constant(static_cast<float>(node.real("value")));
+    } else if (is(node, "broadcast_to")) {
+      const Value from = node.inputs[0];
+      if (is(from, "constant")) {
+        registers[node.id] = registers.at(from.node().id);
+        continue;
+      }
+      const Walk walk = broadcast_walk(from.shape(), node.types[0].shape).value();
+      registers[node.id] =
+          add_input(binding.in[input_index(binding.node, from)], {walk.inner, walk.period});
+    } else {
+      Chain::Register operands[3] = {0, 0, 0};
+      for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+        const Node& from = node.inputs[i].node();
+        if (!registers.contains(from.id)) registers[from.id] = whole(node.inputs[i]);
+        operands[i] = registers.at(from.id);
+      }
+      registers[node.id] =
+          bound.chain.add(function_of(node), operands[0], operands[1], operands[2]);
+    }
+  }
+  bound.chain.add_output(registers.at(result.node().id));
+  bound.chain.finish();
+  if (bound.inputs.size() > BoundChain::kMostInputs) {
+    throw Error("a fused chain reads more than 64 arrays");
+  }
+  return bound;
+}
+
+InstructionPtr lower_chain(const Binding& binding) {
+  return instruction([bound = chain_of(binding, nullptr), out = binding.out[0],
+                      count = binding.out[0].size()](const Machine& machine) {
+    const BoundChain::Pointers p = bound.pointers();
+    float* const outputs[] = {out.f32()};
+    for_each_chunk(machine, count, kElementsPerChunk,
+                   [&](std::int64_t begin, std::int64_t end, int) {
+                     bound.chain.run(p.in, outputs, begin, end);
+                   });
+  });
+}
+
+InstructionPtr lower_product_chain(const Binding& binding, const Node& matmul) {
+  const Product product = product_of(binding, matmul);
+  const std::int64_t row_length = product.plan.shape().n;
+  InstructionPtr made = instruction([product, bound = chain_of(binding, &matmul),
+                                     out = binding.out[0], row_length](const Machine& machine) {
+    const BoundChain::Pointers p = bound.pointers();
+    float* const outputs[] = {out.f32()};
+    run_product(machine, product, [&](const Rectangle& rectangle, const float* block) {
+      bound.chain.run_rectangle(p.in, outputs, rectangle, row_length, block, rectangle.columns);
+    });
+  });
+  made->scratch_bytes = product.scratch_bytes();
+  made->flop = product.flop();
+  return made;
+}
+
+// ── updates ──────────────────────────────────────────────────────────────────
+
+// A scalar that is a constant of the body or an array of one element.
+struct Scalar {
+  std::optional<Operand> operand;
+  double value = 0;
+  double get() const { return operand ? static_cast<double>(*operand->f32()) : value; }
+};
+
+// An update op of a fused body, with its arrays: the parameter and its states, each with the old
+// and the next place, which are the same when the update is in place.
+struct Update {
+  std::vector<Operand> old;
+  std::vector<Operand> next;
+  std::optional<Operand> gradient;  // none when the product right before makes it
+  std::vector<Scalar> scalars;
+
+  float* state(std::size_t i) const { return i < next.size() ? next[i].f32() : nullptr; }
+
+  // A rule works in place, so old values that lie elsewhere are copied to their next place first.
+  void copy_old_values() const {
+    for (std::size_t i = 0; i < old.size(); ++i) {
+      if (old[i].f32() != next[i].f32()) {
+        std::copy_n(old[i].f32(), old[i].size(), next[i].f32());
+      }
+    }
+  }
+};
+
+Update update_of(const Binding& binding, const Node& root) {
+  const auto operand = [&](const Value& v) { return binding.in[input_index(binding.node, v)]; };
+  Update update;
+  const std::size_t states = root.types.size();
+  for (std::size_t i = 0; i < states; ++i) update.old.push_back(operand(root.inputs[i]));
+  update.next = binding.out;
+  if (!is(root.inputs[states], "matmul")) update.gradient = operand(root.inputs[states]);
+  for (std::size_t i = states + 1; i < root.inputs.size(); ++i) {
+    const Value v = root.inputs[i];
+    update.scalars.push_back(is(v, "constant") ? Scalar{std::nullopt, v.node().real("value")}
+                                               : Scalar{operand(v), 0});
+  }
+  return update;
+}
+
+// The instruction for an update whose rule is made anew for each run, from the learning rate and
+// the step, and applied to a range of the arrays or to a rectangle behind a product.
+template <typename MakeRule, typename Apply>
+InstructionPtr lower_update(const Binding& binding, const Node* matmul, const Update& update,
+                            MakeRule make_rule, Apply apply) {
+  if (matmul == nullptr) {
+    return instruction([=, count = binding.out[0].size()](const Machine& machine) {
+      update.copy_old_values();
+      const auto rule = make_rule(update.scalars);
+      for_each_chunk(machine, count, kElementsPerChunk,
+                     [&](std::int64_t begin, std::int64_t end, int) {
+                       apply(rule, update, update.gradient->f32(), begin, end);
+                     });
+    });
+  }
+  const Product product = product_of(binding, *matmul);
+  InstructionPtr made = instruction([=](const Machine& machine) {
+    update.copy_old_values();
+    const auto rule = make_rule(update.scalars);
+    run_product(machine, product, [&](const Rectangle& rectangle, const float* block) {
+      apply(rule, update,
+            GradientBlock{block, rectangle.columns, rectangle, product.plan.shape().n});
+    });
+  });
+  made->scratch_bytes = product.scratch_bytes();
+  made->flop = product.flop();
+  return made;
+}
+
+InstructionPtr lower_sgd(const Binding& binding, const Node& root, const Node* matmul) {
+  Sgd sgd;
+  sgd.momentum = root.real("momentum");
+  sgd.weight_decay = root.real("weight_decay");
+  sgd.nesterov = root.flag("nesterov");
+  return lower_update(
+      binding, matmul, update_of(binding, root),
+      [sgd](const std::vector<Scalar>& scalars) {
+        Sgd rule = sgd;
+        rule.learning_rate = scalars[0].get();
+        return rule;
+      },
+      [](const Sgd& rule, const Update& u, auto... gradient) {
+        update(rule, u.state(0), u.state(1), gradient...);
+      });
+}
+
+InstructionPtr lower_rmsprop(const Binding& binding, const Node& root, const Node* matmul) {
+  RmsProp rmsprop;
+  rmsprop.alpha = root.real("decay");
+  rmsprop.epsilon = root.real("epsilon");
+  rmsprop.momentum = root.real("momentum");
+  rmsprop.weight_decay = root.real("weight_decay");
+  rmsprop.centred = root.flag("centered");
+  return lower_update(
+      binding, matmul, update_of(binding, root),
+      [rmsprop](const std::vector<Scalar>& scalars) {
+        RmsProp rule = rmsprop;
+        rule.learning_rate = scalars[0].get();
+        return rule;
+      },
+      [](const RmsProp& rule, const Update& u, auto... gradient) {
+        float* mean = rule.centred ? u.state(2) : nullptr;
+        update(rule, u.state(0), u.state(1), mean, u.state(rule.centred ? 3 : 2), gradient...);
+      });
+}
+
+InstructionPtr lower_adam(const Binding& binding, const Node& root, const Node* matmul) {
+  Adam adam;
+  adam.beta1 = root.real("beta1");
+  adam.beta2 = root.real("beta2");
+  adam.epsilon = root.real("epsilon");
+  adam.weight_decay = root.real("weight_decay");
+  adam.decoupled = root.flag("decoupled");
+  return lower_update(
+      binding, matmul, update_of(binding, root),
+      [adam](const std::vector<Scalar>& scalars) {
+        Adam rule = adam;
+        rule.learning_rate = scalars[0].get();
+        rule.correction1 = 1 - std::pow(rule.beta1, scalars[1].get());
+        rule.correction2 = 1 - std::pow(rule.beta2, scalars[1].get());
+        return rule;
+      },
+      [](const Adam& rule, const Update& u, auto... gradient) {
+        update(rule, u.state(0), u.state(1), u.state(2), gradient...);
+      });
+}
+
+InstructionPtr lower_fused(const Binding& binding) {
+  const Node& root = binding.node.body->outputs().front().second.node();
+  const Node* matmul = find_product(binding.node);
+  if (is(root, "sgd")) return lower_sgd(binding, root, matmul);
+  if (is(root, "rmsprop")) return lower_rmsprop(binding, root, matmul);
+  if (is(root, "adam")) return lower_adam(binding, root, matmul);
+  return matmul == nullptr ? lower_chain(binding) : lower_product_chain(binding, *matmul);
+}
+
+// A product that nothing finishes, with leading batch axes.
+InstructionPtr lower_matmul(const Binding& binding) {
+  const MatmulShape shape = product_shape(binding.node);
+  const Product product{MatmulPlan(shape), binding.in[0], binding.in[1]};
+  const std::int64_t batch =
+      shape.m * shape.n == 0 ? 0 : binding.out[0].size() / (shape.m * shape.n);
+  InstructionPtr made = instruction([product, out = binding.out[0], batch](const Machine& machine) {
+    const MatmulShape& s = product.plan.shape();
+    const std::int64_t chunks = product.plan.chunks();
+    machine.pool->run(batch * chunks, [&](std::int64_t index, int worker) {
+      const std::int64_t i = index / chunks;
+      const MatmulPlan::Block b = product.plan.block(index % chunks);
+      product.plan.run(
+          index % chunks, product.a.f32() + i * s.m * s.k, product.b.f32() + i * s.k * s.n,
+          out.f32() + i * s.m * s.n + b.row * s.n + b.column, s.n, machine.scratch_of(worker));
+    });
+  });
+  made->scratch_bytes = product.plan.scratch_bytes();
+  made->flop = product.flop() * static_cast<double>(batch);
+  return made;
+}
+
+constexpr Kernel kKernels[] = {
+    {"fused", lower_fused},
+    {"matmul", lower_matmul},
+    // These always come fused; the entries say that they need no expansion.
+    {"sgd", lower_fused},
+    {"rmsprop", lower_fused},
+    {"adam", lower_fused},
+};
+
+}  // namespace
+
+std::span<const Kernel> fused_kernels() { return kKernels; }
+
+}  // namespace chainrule::cpu

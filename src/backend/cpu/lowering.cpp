@@ -1,0 +1,275 @@
+// From graph to instructions. The order is the graph's own, with all updates last: an update may
+// then write its parameter in place, because whoever reads the old value has run.
+#include "backend/cpu/lowering.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <set>
+
+#include "chainrule/error.h"
+#include "chainrule/simplify.h"
+#include "compiler/memory.h"
+
+namespace chainrule::cpu {
+namespace {
+
+using Key = std::pair<std::int64_t, std::size_t>;
+Key key(const Value& v) { return {v.node().id, v.index()}; }
+
+GraphPtr optimise(const Graph& graph) {
+  // A graph that was fused before is taken apart, so that fusion sees all of it.
+  const auto has_kernel = [](const Node& n) {
+    return !is(n, "fused") && find_kernel(n.op->name) != nullptr;
+  };
+  // Simplified before expansion, for the rules that know macro ops by name, and again after it.
+  GraphPtr g = simplify(*expand_macros(*simplify(graph), has_kernel));
+  return fuse(*reuse_relu(*fold_transposes(*g)));
+}
+
+// The update op at the end of a fused node, if that is what it is.
+const Node* update_root(const Node& node) {
+  if (!is(node, "fused")) return nullptr;
+  const Node& root = node.body->outputs().front().second.node();
+  return root.op->update ? &root : nullptr;
+}
+
+class Lowering {
+ public:
+  Lowering(const Graph& graph, std::shared_ptr<Parameters> parameters) {
+    code_.graph = optimise(graph);
+    code_.parameters = std::move(parameters);
+  }
+
+  Code run() {
+    schedule();
+    place_sources();
+    place_results();
+    bind_instructions();
+    copy_late_updates();
+    name_boundaries();
+    return std::move(code_);
+  }
+
+ private:
+  const Graph& graph() const { return *code_.graph; }
+
+  // ── order ──
+  void schedule() {
+    for (const Node& node : graph().nodes()) {
+      for (const Value& input : node.inputs) readers_[key(input)].push_back(&node);
+    }
+    for (const auto& [name, value] : graph().outputs()) kept_.insert(key(value));
+    for (const auto& [parameter, next] : graph().updates()) next_of_[key(next)] = parameter;
+    for (const Node& node : graph().nodes()) {
+      if (!node.op->source && !is_final_update(node)) order_.push_back(&node);
+    }
+    first_update_ = order_.size();
+    for (const Node& node : graph().nodes()) {
+      if (is_final_update(node)) order_.push_back(&node);
+    }
+  }
+
+  // An update whose outputs nothing reads but the parameters they are for.
+  bool is_final_update(const Node& node) const {
+    if (update_root(node) == nullptr) return false;
+    for (std::size_t i = 0; i < node.types.size(); ++i) {
+      if (readers_.contains({node.id, i}) || kept_.contains({node.id, i})) return false;
+    }
+    return true;
+  }
+
+  // The parameter over which output i of an update may be written: the one that it is the next
+  // value of, when the update itself is the only late reader of the old value.
+  std::optional<Value> in_place(const Node& node, std::size_t i) const {
+    if (!is_final_update(node)) return std::nullopt;
+    const auto next = next_of_.find({node.id, i});
+    if (next == next_of_.end()) return std::nullopt;
+    const Value parameter = next->second;
+    const Value old = update_root(node)->inputs[i];  // in the body
+    const auto& body_inputs = node.body->inputs();
+    const auto at = std::find(body_inputs.begin(), body_inputs.end(), old);
+    if (at == body_inputs.end()) return std::nullopt;
+    if (node.inputs[static_cast<std::size_t>(at - body_inputs.begin())] != parameter) {
+      return std::nullopt;
+    }
+    const std::vector<const Node*>& readers = readers_.at(key(parameter));
+    const bool alone = std::none_of(readers.begin(), readers.end(), [&](const Node* reader) {
+      return reader != &node && is_final_update(*reader);
+    });
+    return alone ? std::optional(parameter) : std::nullopt;
+  }
+
+  // ── memory ──
+  Slot* new_slot(const Value& v) { return slot_[key(v)] = &code_.slots.emplace_back(); }
+
+  Slot* own(const Value& v) {
+    Tensor& tensor = code_.owned.emplace_back(v.dtype(), v.shape());
+    Slot* slot = new_slot(v);
+    slot->data = tensor.data();
+    return slot;
+  }
+
+  void place_sources() {
+    for (const Value& input : graph().inputs()) own(input);
+    for (const Value& parameter : graph().parameters()) {
+      Tensor& tensor = code_.parameters->at(parameter.name());
+      if (tensor.shape() != parameter.shape() || tensor.dtype() != parameter.dtype()) {
+        throw ShapeError("parameter " + parameter.name() + ": expected " +
+                         to_string(parameter.type()) + ", got " +
+                         to_string(Type{tensor.dtype(), tensor.shape()}));
+      }
+      new_slot(parameter)->data = tensor.data();
+    }
+    for (const Node& node : graph().nodes()) {
+      if (!is(node, "constant")) continue;
+      own(node.output());
+      const std::span<float> values = code_.owned.back().values<float>();
+      std::fill(values.begin(), values.end(), static_cast<float>(node.real("value")));
+    }
+  }
+
+  // A reshape is another name for the same array.
+  static Value storage(Value v) {
+    while (is(v, "reshape")) v = v.node().inputs[0];
+    return v;
+  }
+
+  void place_results() {
+    std::map<Key, std::size_t> buffer_of;
+    std::vector<Lifetime> buffers;
+    std::vector<Slot*> slots;
+    const auto use_until = [&](const Value& v, std::size_t step) {
+      const auto found = buffer_of.find(key(storage(v)));
+      if (found == buffer_of.end()) return;
+      buffers[found->second].last = std::max(buffers[found->second].last, step);
+    };
+    for (std::size_t step = 0; step < order_.size(); ++step) {
+      const Node& node = *order_[step];
+      for (const Value& input : node.inputs) use_until(input, step);
+      if (is(node, "reshape") || is(node, "constant")) continue;
+      for (std::size_t i = 0; i < node.types.size(); ++i) {
+        const Value v = node.output(i);
+        if (const std::optional<Value> parameter = in_place(node, i)) {
+          slot_[key(v)] = slot_.at(key(*parameter));
+          continue;
+        }
+        buffer_of[key(v)] = buffers.size();
+        slots.push_back(new_slot(v));
+        buffers.push_back(
+            {static_cast<std::size_t>(element_count(v.shape())) * size_of(v.dtype()), step, step});
+      }
+    }
+    for (const auto& [name, value] : graph().outputs()) use_until(value, order_.size());
+    for (const auto& [parameter, next] : graph().updates()) use_until(next, order_.size());
+
+    const MemoryPlan plan = plan_memory(buffers);
+    code_.arena_bytes = plan.bytes;
+    const auto words = static_cast<std::int64_t>(plan.bytes / sizeof(float));
+    Tensor& arena = code_.owned.emplace_back(DType::kF32, Shape{words});
+    for (std::size_t i = 0; i < slots.size(); ++i) slots[i]->data = arena.data() + plan.offsets[i];
+  }
+
+  Slot* slot(const Value& v) const { return slot_.at(key(storage(v))); }
+
+  // ── instructions ──
+  void bind_instructions() {
+    for (std::size_t step = 0; step < order_.size(); ++step) {
+      const Node& node = *order_[step];
+      if (is(node, "reshape") || is(node, "constant")) continue;
+      const Kernel* kernel = find_kernel(node.op->name);
+      if (kernel == nullptr) {
+        throw Error("the CPU has no kernel for " + std::string(node.op->name));
+      }
+      Binding binding{node, {}, {}};
+      for (const Value& input : node.inputs) binding.in.emplace_back(slot(input), &input.type());
+      for (std::size_t i = 0; i < node.types.size(); ++i) {
+        binding.out.emplace_back(slot(node.output(i)), &node.types[i]);
+      }
+      add(kernel->lower(binding), step >= first_update_);
+      code_.listing.push_back(line_of(node));
+    }
+  }
+
+  void add(InstructionPtr made, bool update) {
+    code_.scratch_bytes = std::max(code_.scratch_bytes, made->scratch_bytes);
+    (update ? code_.apply : code_.compute).push_back(std::move(made));
+  }
+
+  std::string line_of(const Node& node) const {
+    std::string line;
+    for (std::size_t i = 0; i < node.types.size(); ++i) {
+      const Value v = node.output(i);
+      line += fmt::format("{}{}: {}", i == 0 ? "" : ", ", text_name(v), to_string(v.type()));
+      const std::byte* arena = code_.owned.back().data();
+      const std::byte* data = slot(v)->data;
+      line += data >= arena && data < arena + code_.arena_bytes ? fmt::format(" @{}", data - arena)
+                                                                : std::string(" in place");
+    }
+    return line + " = " + std::string(node.op->name);
+  }
+
+  // Updates that could not be written in place are copied when everything else is done. A next
+  // value that is itself a parameter is set aside first, since all updates happen at once.
+  void copy_late_updates() {
+    std::vector<InstructionPtr> copies;
+    for (const auto& [parameter, next] : graph().updates()) {
+      const Slot* to = slot(parameter);
+      const Slot* from = slot(next);
+      if (to == from) continue;
+      const std::size_t bytes =
+          static_cast<std::size_t>(element_count(parameter.shape())) * size_of(parameter.dtype());
+      if (is(storage(next), "parameter")) {
+        Tensor& aside = code_.owned.emplace_back(next.dtype(), next.shape());
+        add(instruction([from, data = aside.data(), bytes](const Machine&) {
+              std::memcpy(data, from->data, bytes);
+            }),
+            false);
+        copies.push_back(instruction([to, data = aside.data(), bytes](const Machine&) {
+          std::memcpy(to->data, data, bytes);
+        }));
+      } else {
+        copies.push_back(instruction(
+            [to, from, bytes](const Machine&) { std::memcpy(to->data, from->data, bytes); }));
+      }
+    }
+    for (InstructionPtr& copy : copies) add(std::move(copy), true);
+  }
+
+  void name_boundaries() {
+    for (const Value& input : graph().inputs()) {
+      code_.inputs[input.name()] = {slot(input), input.type()};
+    }
+    for (const auto& [name, value] : graph().outputs()) {
+      code_.outputs[name] = {slot(value), value.type()};
+    }
+  }
+
+  Code code_;
+  std::vector<const Node*> order_;
+  std::size_t first_update_ = 0;
+  std::map<Key, std::vector<const Node*>> readers_;
+  std::map<Key, Value> next_of_;  // an update's output → its parameter
+  std::set<Key> kept_;
+  std::map<Key, Slot*> slot_;
+};
+
+}  // namespace
+
+Code lower(const Graph& graph, std::shared_ptr<Parameters> parameters) {
+  return Lowering(graph, std::move(parameters)).run();
+}
+
+const Kernel* find_kernel(std::string_view op) {
+  for (const std::span<const Kernel> table :
+       {fused_kernels(), dense_kernels(), movement_kernels()}) {
+    for (const Kernel& kernel : table) {
+      if (kernel.op == op) return &kernel;
+    }
+  }
+  return nullptr;
+}
+
+}  // namespace chainrule::cpu
