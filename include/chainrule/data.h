@@ -55,12 +55,15 @@ struct Table {
 enum class Header : std::uint8_t { kAuto, kYes, kNo };
 
 struct CsvOptions {
-  char separator = 0;             // 0: the one of , ; and tab that the first line has most of
-  Header header = Header::kAuto;  // see read_csv
-  std::vector<std::string> missing = {};  // cells that mean "missing"; an empty cell always does
-  std::map<std::string, ColumnKind> kinds =
-      {};  // columns whose kind is known; the others are inferred
-  std::vector<std::string> known_names = {};  // column names that a header is expected to hold
+  /// 0 takes the one of comma, semicolon and tab that the first line has most of.
+  char separator = 0;
+  Header header = Header::kAuto;
+  /// Cells that mean "missing"; an empty cell always does.
+  std::vector<std::string> missing = {};
+  /// The kinds of columns by name, where they are known; the others are inferred.
+  std::map<std::string, ColumnKind> kinds = {};
+  /// Column names that a header is expected to hold.
+  std::vector<std::string> known_names = {};
 };
 
 /// Reads a CSV file: RFC 4180 quoting, UTF-8 with or without BOM, LF or CRLF; spaces around
@@ -249,6 +252,8 @@ class Batches {
   std::int64_t count() const;
 
   /// The rows of one batch, valid until the next start_epoch. The last may be short with kKeep.
+  ///
+  /// requires  0 ≤ batch < count().
   std::span<const std::int64_t> operator[](std::int64_t batch) const;
 
  private:

@@ -91,7 +91,11 @@ Encoder Encoder::from_json(const std::string& text, const std::string& source) {
     }
     if (!places_fit) throw std::domain_error("a column's place lies outside the table");
   } catch (const std::exception& error) {
-    throw FileError(source + ": the encoder cannot be read: " + error.what(), source);
+    const std::string what = error.what();
+    const std::size_t tag = what.starts_with('[') ? what.find("] ") : std::string::npos;
+    throw FileError(source + ": the encoder cannot be read: " +
+                        (tag == std::string::npos ? what : what.substr(tag + 2)),
+                    source);
   }
   return encoder;
 }
