@@ -19,6 +19,11 @@ bool may_alias_output(const ChainOperand& operand) {
   return operand.inner == 1 && operand.period != 1;
 }
 
+// Whether a block of the input may have to be spread out.
+bool needs_row(const ChainOperand& operand) {
+  return operand.period > 1 || (operand.inner > 1 && operand.period == 0);
+}
+
 }  // namespace
 
 Chain::Register Chain::append(const Value& value) {
@@ -101,11 +106,11 @@ std::vector<std::size_t> Chain::direct_outputs() const {
   }
   std::vector<std::size_t> output_of(values_.size(), kNowhere);
   for (std::size_t k = 0; k < outputs_.size(); ++k) {
-    const Register register_ = outputs_[k];
-    const Value& value = values_[register_];
-    if (value.kind == Value::Kind::kResult && !value.uniform && register_ >= last_read &&
-        output_of[register_] == kNowhere) {
-      output_of[register_] = k;
+    const Register result = outputs_[k];
+    const Value& value = values_[result];
+    if (value.kind == Value::Kind::kResult && !value.uniform && result >= last_read &&
+        output_of[result] == kNowhere) {
+      output_of[result] = k;
     }
   }
   return output_of;
@@ -116,7 +121,7 @@ std::vector<std::size_t> Chain::direct_outputs() const {
 void Chain::choose_block() {
   std::int64_t rows = program_.row_count;
   for (ChainProgram::Input& input : program_.inputs) {
-    if (input.operand.period > 1) input.row = rows++;
+    if (needs_row(input.operand)) input.row = rows++;
   }
   const auto splats = static_cast<std::int64_t>(program_.uniform_count + program_.inputs.size());
   const std::int64_t room = static_cast<std::int64_t>(kChainScratch) - splats * 16;

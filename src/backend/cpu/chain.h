@@ -53,8 +53,10 @@ constexpr int operand_count(Fn fn) { return fn >= Fn::kWhere ? 3 : fn >= Fn::kAd
 
 /// How an input is spread over the iteration space: element i is data[(i / inner) % period].
 ///
-///     full       inner 1, period 0 (never wraps)     scalar         period 1
-///     row [N]    inner 1, period N                   column [M, 1]  inner N, period M
+/// A period of 0 never wraps.
+///
+///     full       inner 1, period 0     scalar         period 1
+///     row [N]    inner 1, period N     column [M, 1]  inner N, period M
 struct ChainOperand {
   std::int64_t inner = 1;
   std::int64_t period = 0;
@@ -77,7 +79,7 @@ struct ChainProgram {
   };
   struct Input {
     ChainOperand operand;
-    std::int64_t row = 0;       // the scratch row that it is spread out in, for period > 1
+    std::int64_t row = 0;       // the scratch row that it may be spread out in
     bool phase_stable = false;  // the same in every block, so that it is spread out only once
   };
   std::vector<Splat> constants;

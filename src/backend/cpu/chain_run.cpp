@@ -20,11 +20,17 @@ namespace HWY_NAMESPACE {
 
 /// Where an operand stands: element i is at p[i & mask]. A mask of 0 makes every vector read the
 /// same 16 copies of one number, so that a constant costs no memory stream and no second loop.
+/// `padded` memory of ours may be read and written a whole vector at a time past the last element:
+/// a masked store followed by a masked load of the same place stalls.
 struct Slot {
-  float* p;
+  float* p;  // only a destination is written
   std::size_t mask;
+  bool padded;
 };
 constexpr std::size_t kAll = ~std::size_t{0};
+
+HWY_INLINE Slot in_memory(const float* p) { return {const_cast<float*>(p), kAll, false}; }
+HWY_INLINE Slot one_number(const float* p) { return {const_cast<float*>(p), 0, true}; }
 
 HWY_INLINE V truth(M m) { return hn::IfThenElseZero(m, set(1.0F)); }
 
@@ -66,30 +72,42 @@ HWY_INLINE V apply(V a, V b, V c) {
   if constexpr (fn == Fn::kMulAdd) return hn::MulAdd(a, b, c);
 }
 
-template <Fn fn, class Access>
-HWY_INLINE void apply_at(std::size_t i, Access access, const Slot& a, const Slot& b, const Slot& c,
-                         float* to) {
-  constexpr int kOperands = operand_count(fn);
-  const V va = access.load(a.p + (i & a.mask));
-  const V vb = kOperands > 1 ? access.load(b.p + (i & b.mask)) : va;
-  const V vc = kOperands > 2 ? access.load(c.p + (i & c.mask)) : va;
-  access.store(apply<fn>(va, vb, vc), to + i);
+HWY_INLINE V load_part(const Slot& slot, std::size_t i, Part part) {
+  const float* const p = slot.p + (i & slot.mask);
+  return slot.padded ? Whole{}.load(p) : part.load(p);
 }
 
 template <Fn fn>
-HWY_NOINLINE void loop(const Slot& slot_a, const Slot& slot_b, const Slot& slot_c, float* to,
+HWY_NOINLINE void loop(const Slot& slot_a, const Slot& slot_b, const Slot& slot_c, const Slot& dst,
                        std::size_t n) {
+  constexpr int kOperands = operand_count(fn);
   // Copies, since a store through `to` could otherwise change what the references see.
   const Slot a = slot_a;
-  const Slot b = slot_b;
-  const Slot c = slot_c;
+  const Slot b = kOperands > 1 ? slot_b : slot_a;
+  const Slot c = kOperands > 2 ? slot_c : slot_a;
+  float* const to = dst.p;
   const std::size_t step = lanes();
   std::size_t i = 0;
-  for (; i + step <= n; i += step) apply_at<fn>(i, Whole{}, a, b, c, to);
-  if (i < n) apply_at<fn>(i, Part{n - i}, a, b, c, to);
+  for (; i + step <= n; i += step) {
+    const V va = hn::LoadU(kFloats, a.p + (i & a.mask));
+    const V vb = kOperands > 1 ? hn::LoadU(kFloats, b.p + (i & b.mask)) : va;
+    const V vc = kOperands > 2 ? hn::LoadU(kFloats, c.p + (i & c.mask)) : va;
+    hn::StoreU(apply<fn>(va, vb, vc), kFloats, to + i);
+  }
+  if (i == n) return;
+  const Part part{n - i};
+  const V va = load_part(a, i, part);
+  const V vb = kOperands > 1 ? load_part(b, i, part) : va;
+  const V vc = kOperands > 2 ? load_part(c, i, part) : va;
+  const V result = apply<fn>(va, vb, vc);
+  if (dst.padded) {
+    hn::StoreU(result, kFloats, to + i);
+  } else {
+    part.store(result, to + i);
+  }
 }
 
-using Loop = void (*)(const Slot&, const Slot&, const Slot&, float*, std::size_t);
+using Loop = void (*)(const Slot&, const Slot&, const Slot&, const Slot&, std::size_t);
 
 template <class>
 struct LoopTable;
@@ -103,7 +121,7 @@ HWY_INLINE void execute(const std::vector<ChainInstruction>& instructions, const
                         std::size_t n) {
   for (const ChainInstruction& it : instructions) {
     Loops::kLoops[static_cast<std::size_t>(it.fn)](slots[it.a], slots[it.b], slots[it.c],
-                                                   slots[it.dst].p, n);
+                                                   slots[it.dst], n);
   }
 }
 
@@ -115,7 +133,14 @@ HWY_INLINE void splat(float value, float* to) {
 /// Writes elements [at, at + n) of a repeated row: the first period by copying, then by doubling.
 void spread_row(const float* data, std::int64_t period, std::int64_t at, std::int64_t n,
                 float* to) {
-  const std::int64_t phase = at % period;
+  std::int64_t phase = at % period;
+  if (n <= 16) {  // fewer elements than calls to memcpy cost
+    for (std::int64_t i = 0; i < n; ++i) {
+      to[i] = data[phase];
+      if (++phase == period) phase = 0;
+    }
+    return;
+  }
   std::int64_t done = std::min(n, period - phase);
   std::memcpy(to, data + phase, static_cast<std::size_t>(done) * sizeof(float));
   if (done < n) {
@@ -155,20 +180,20 @@ class Frame {
   HWY_INLINE Frame(const ChainProgram& program, const float* const* inputs, float* const* outputs)
       : program_(program), inputs_(inputs), outputs_(outputs) {
     Slot* slot = slots_;
-    // Constants are only read; one kind of slot keeps the loops simple.
     for (const ChainProgram::Splat& constant : program.constants)
-      *slot++ = {const_cast<float*>(constant.value), 0};
+      *slot++ = one_number(constant.value);
     float* free = scratch_;
-    for (std::size_t i = 0; i < program.uniform_count; ++i, free += 16) *slot++ = {free, 0};
+    for (std::size_t i = 0; i < program.uniform_count; ++i, free += 16) *slot++ = one_number(free);
     splats_ = free;
     for (std::size_t k = 0; k < program.inputs.size(); ++k, free += 16) {
       if (program.inputs[k].operand.period == 1) splat(inputs[k][0], free);
-      *slot++ = {free, 0};
+      *slot++ = one_number(free);
     }
     rows_ = free;
-    for (std::size_t i = 0; i < program.row_count; ++i)
-      *slot++ = {row(static_cast<std::int64_t>(i)), kAll};
-    for (std::size_t k = 0; k < program.output_count; ++k) *slot++ = {nullptr, kAll};
+    float* next = free;
+    for (std::size_t i = 0; i < program.row_count; ++i, next += program.block + kChainRowPadding)
+      *slot++ = {next, kAll, true};
+    for (std::size_t k = 0; k < program.output_count; ++k) *slot++ = in_memory(nullptr);
     if (!program.uniform.empty()) execute(program.uniform, slots_, 16);
   }
 
@@ -185,20 +210,20 @@ class Frame {
       const float* const data = inputs_[k];
       if (input.operand.inner == 1) {
         if (k == 0 && private_input != nullptr) {
-          slots[k] = {const_cast<float*>(private_input), kAll};
+          slots[k] = in_memory(private_input);
           continue;
         }
         if (period == 0) {
-          slots[k] = {const_cast<float*>(data) + at, kAll};
+          slots[k] = in_memory(data + at);
           continue;
         }
         if (!first && input.phase_stable) continue;
         const std::int64_t phase = period == row_length ? column : at % period;
         if (phase + n <= period) {
-          slots[k] = {const_cast<float*>(data) + phase, kAll};
+          slots[k] = in_memory(data + phase);
         } else {
           spread_row(data, period, at, n, row(input.row));
-          slots[k] = {row(input.row), kAll};
+          slots[k] = in_memory(row(input.row));
         }
         continue;
       }
@@ -227,10 +252,10 @@ class Frame {
       if (input.operand.period > 0 && run >= input.operand.period) run %= input.operand.period;
       float* const to = splats_ + k * 16;
       splat(inputs_[k][run], to);
-      slot = {to, 0};
+      slot = one_number(to);
     } else {
       spread_runs(inputs_[k], input.operand, at, n, row(input.row));
-      slot = {row(input.row), kAll};
+      slot = in_memory(row(input.row));
     }
   }
 
@@ -243,18 +268,28 @@ class Frame {
   alignas(64) float scratch_[kChainScratch];
 };
 
+/// Elements [begin, end); input 0 is `private_input`, whose first number is element `begin`, unless
+/// that is null.
 void run_range(const ChainProgram& program, const float* const* inputs, float* const* outputs,
-               std::int64_t begin, std::int64_t end) {
+               std::int64_t begin, std::int64_t end, const float* private_input) {
   if (begin >= end) return;
   Frame frame(program, inputs, outputs);
-  for (std::int64_t at = begin; at < end; at += program.block)
-    frame.run_block(at, std::min(program.block, end - at), at == begin, nullptr, 0, 0, 0);
+  for (std::int64_t at = begin; at < end; at += program.block) {
+    const float* const block = private_input == nullptr ? nullptr : private_input + (at - begin);
+    frame.run_block(at, std::min(program.block, end - at), at == begin, block, 0, 0, 0);
+  }
 }
 
 void run_rectangle(const ChainProgram& program, const float* const* inputs, float* const* outputs,
                    const Rectangle& rectangle, std::int64_t row_length, const float* block,
                    std::int64_t block_stride) {
   if (rectangle.rows <= 0 || rectangle.columns <= 0) return;
+  if (rectangle.columns == row_length && (block == nullptr || block_stride == row_length)) {
+    // Whole rows are one range, which saves short rows a call each.
+    const std::int64_t begin = rectangle.row * row_length;
+    run_range(program, inputs, outputs, begin, begin + rectangle.rows * row_length, block);
+    return;
+  }
   Frame frame(program, inputs, outputs);
   for (std::int64_t r = 0; r < rectangle.rows; ++r) {
     const std::int64_t row = rectangle.row + r;
@@ -280,7 +315,7 @@ HWY_EXPORT(run_rectangle);
 
 void run_chain(const ChainProgram& program, const float* const* inputs, float* const* outputs,
                std::int64_t begin, std::int64_t end) {
-  HWY_DYNAMIC_DISPATCH(run_range)(program, inputs, outputs, begin, end);
+  HWY_DYNAMIC_DISPATCH(run_range)(program, inputs, outputs, begin, end, nullptr);
 }
 
 void run_chain(const ChainProgram& program, const float* const* inputs, float* const* outputs,

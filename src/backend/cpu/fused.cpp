@@ -92,6 +92,13 @@ Product product_of(const Binding& binding, const Node& matmul) {
 // Computes every block of a product into its thread's scratch and calls finish(rectangle, block).
 template <typename F>
 void run_product(const Machine& machine, const Product& product, F finish) {
+  if (product.plan.chunks() == 1) {
+    float* block = reinterpret_cast<float*>(machine.scratch + product.block_offset());
+    const MatmulShape& s = product.plan.shape();
+    product.plan.run(0, product.a.f32(), product.b.f32(), block, s.n, machine.scratch);
+    finish(Rectangle{0, s.m, 0, s.n}, block);
+    return;
+  }
   machine.pool->run(product.plan.chunks(), [&](std::int64_t chunk, int worker) {
     std::byte* scratch = machine.scratch_of(worker);
     float* block = reinterpret_cast<float*>(scratch + product.block_offset());

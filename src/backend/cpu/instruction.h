@@ -108,6 +108,10 @@ constexpr std::int64_t kElementsPerChunk = 16384;
 /// Calls f(begin, end, worker) on fixed pieces of [0, count).
 template <typename F>
 void for_each_chunk(const Machine& machine, std::int64_t count, std::int64_t per_chunk, F f) {
+  if (count <= per_chunk) {  // a small network's step is made of these: no division, no call
+    if (count > 0) f(std::int64_t{0}, count, 0);
+    return;
+  }
   const std::int64_t chunks = (count + per_chunk - 1) / per_chunk;
   machine.pool->run(chunks, [&](std::int64_t chunk, int worker) {
     const std::int64_t begin = chunk * per_chunk;

@@ -27,7 +27,12 @@ struct MaxJoin {
   HWY_INLINE float across(V v) const {
     const M nan = is_nan(v);
     if (!hn::AllFalse(kFloats, nan)) return std::numeric_limits<float>::quiet_NaN();
-    return hn::GetLane(hn::MaxOfLanes(kFloats, v));
+    float largest = hn::GetLane(hn::MaxOfLanes(kFloats, v));
+#if HWY_TARGET == HWY_EMU128
+    // The emulation starts from the lowest finite number, which is not below −∞.
+    if (hn::AllTrue(kFloats, hn::Eq(v, set(kNeutral)))) largest = kNeutral;
+#endif
+    return largest;
   }
 };
 

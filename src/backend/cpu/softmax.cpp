@@ -47,16 +47,31 @@ HWY_INLINE void shift_row(const float* x, float* y, std::size_t n, float largest
                HWY_ATTR { access.store(hn::Sub(hn::Sub(access.load(x + i), a), b), y + i); });
 }
 
+/// softmax of a row that fits one vector, without a detour through memory.
+template <class Access>
+HWY_INLINE RowStatistics softmax_narrow(const float* x, float* y, Access access) {
+  const V v = access.load(x);
+  const float largest = MaxJoin{}.across(access.keep(v, set(MaxJoin::kNeutral)));
+  const V e = exp_of_negative(hn::Sub(v, set(largest)));
+  const float total = AddJoin{}.across(access.keep(e, zero()));
+  access.store(hn::Mul(e, set(1.0F / total)), y);
+  return {largest, total};
+}
+
+HWY_INLINE RowStatistics softmax_row(const float* x, float* y, std::size_t n) {
+  if (n == lanes()) return softmax_narrow(x, y, Whole{});
+  if (n < lanes()) return softmax_narrow(x, y, Part{n});
+  const RowStatistics row = statistics(x, n, y);
+  scale_row(y, y, n, 1.0F / row.total);
+  return row;
+}
+
 HWY_INLINE float log_of(float x) { return hn::GetLane(vector_log(set(x))); }
 
 void softmax_rows(const float* x, float* y, std::int64_t columns, std::int64_t begin,
                   std::int64_t end) {
   const auto n = static_cast<std::size_t>(columns);
-  for (std::int64_t r = begin; r < end; ++r) {
-    float* const to = y + r * columns;
-    const RowStatistics row = statistics(x + r * columns, n, to);
-    scale_row(to, to, n, 1.0F / row.total);
-  }
+  for (std::int64_t r = begin; r < end; ++r) softmax_row(x + r * columns, y + r * columns, n);
 }
 
 void log_softmax_rows(const float* x, float* y, std::int64_t columns, std::int64_t begin,
@@ -127,11 +142,11 @@ std::int64_t cross_entropy_label_rows(const float* x, const std::int32_t* labels
   std::int64_t bad = -1;
   for (std::int64_t r = begin; r < end; ++r) {
     const float* const from = x + r * columns;
-    // When nothing but probabilities is asked for, their exponentials are stored on the way.
-    const bool terms = outputs.probabilities != nullptr && outputs.probabilities != x &&
-                       outputs.log_softmax == nullptr;
-    float* const p = terms ? outputs.probabilities + r * columns : nullptr;
-    const RowStatistics row = statistics(from, n, p);
+    // When nothing but probabilities is asked for, they are made on the way.
+    const bool direct = outputs.probabilities != nullptr && outputs.probabilities != x &&
+                        outputs.log_softmax == nullptr;
+    const RowStatistics row = direct ? softmax_row(from, outputs.probabilities + r * columns, n)
+                                     : statistics(from, n, nullptr);
     const float log_total = log_of(row.total);
     const std::int64_t label = labels[r];
     float loss = std::numeric_limits<float>::quiet_NaN();
@@ -148,11 +163,7 @@ std::int64_t cross_entropy_label_rows(const float* x, const std::int32_t* labels
       bad = r;
     }
     if (outputs.losses != nullptr) outputs.losses[r] = loss;
-    if (terms) {
-      scale_row(p, p, n, 1.0F / row.total);
-    } else {
-      write_row(from, row, log_total, outputs, r * columns, n);
-    }
+    if (!direct) write_row(from, row, log_total, outputs, r * columns, n);
   }
   return bad;
 }

@@ -23,7 +23,7 @@ struct GradientTransform {
 struct GradientBlock {
   const float* block = nullptr;
   std::int64_t stride = 0;
-  Rectangle rectangle;
+  Rectangle rectangle = {};
   std::int64_t row_length = 0;
 };
 
@@ -39,7 +39,7 @@ struct Sgd {
   double momentum = 0.0;
   double weight_decay = 0.0;
   bool nesterov = false;
-  GradientTransform gradient;
+  GradientTransform gradient = {};
 };
 
 /// RMSProp: with d = ĝ + weight_decay·w,
@@ -54,7 +54,7 @@ struct RmsProp {
   double momentum = 0.0;
   double weight_decay = 0.0;
   bool centred = false;
-  GradientTransform gradient;
+  GradientTransform gradient = {};
 };
 
 /// Adam and AdamW at step t:
@@ -73,7 +73,7 @@ struct Adam {
   bool decoupled = false;  // AdamW
   double correction1 = 1.0;
   double correction2 = 1.0;
-  GradientTransform gradient;
+  GradientTransform gradient = {};
 };
 
 /// Updates elements [begin, end). The state arrays are as long as the parameter and start at zero;

@@ -52,16 +52,18 @@ class Program {
     const std::int64_t n = rows * columns;
     for (int k = 0; k < 4; ++k) {
       ChainOperand operand{};
-      switch (k == 0 ? 0 : pick(5)) {
+      switch (k == 0 ? 0 : pick(7)) {
         case 0: break;
         case 1: operand = {1, 1}; break;
         case 2: operand = {1, columns}; break;
         case 3: operand = {columns, rows}; break;
         case 4: operand = {1, n}; break;
+        case 5: operand = {columns, 0}; break;
+        case 6: operand = {3, std::max<std::int64_t>(1, n / 7)}; break;
       }
       operands_.push_back(operand);
       registers_.push_back(chain.add_input(operand));
-      const std::int64_t count = operand.period == 0 ? n : operand.period;
+      const std::int64_t count = operand.period == 0 ? n / operand.inner : operand.period;
       inputs.push_back(std::make_unique<Guarded<float>>(count, pick(16)));
       for (std::int64_t i = 0; i < count; ++i)
         (*inputs.back())[i] = 0.25F * static_cast<float>(pick(17) - 8);
@@ -85,7 +87,8 @@ class Program {
       std::vector<float> values;
       for (std::size_t k = 0; k < inputs.size(); ++k) {
         const ChainOperand& o = operands_[k];
-        values.push_back((*inputs[k])[o.period == 0 ? i : i / o.inner % o.period]);
+        const std::int64_t run = i / o.inner;
+        values.push_back((*inputs[k])[o.period == 0 ? run : run % o.period]);
       }
       values.push_back(1.5F);
       for (const Step& s : steps_)
@@ -141,15 +144,17 @@ void check_program(Program& program, std::int64_t rows, std::int64_t columns) {
   CHECK(equal(y0.values(), program.expected[0]));
   CHECK(equal(y1.values(), program.expected[1]));
 
-  // By rectangles, input 0 from a private block.
+  // By rectangles, some of them whole rows, input 0 from a private block.
   for (std::int64_t i = 0; i < n; ++i) y0[i] = y1[i] = kNaN;
-  const std::int64_t row_step = std::max<std::int64_t>(1, rows / 2);
-  const std::int64_t column_step = std::max<std::int64_t>(1, columns * 2 / 3);
+  const bool whole_rows = program.pick(2) == 0;
+  const std::int64_t row_step = std::max<std::int64_t>(1, rows / 3);
+  const std::int64_t column_step =
+      whole_rows ? columns : std::max<std::int64_t>(1, columns * 2 / 3);
   for (std::int64_t r = 0; r < rows; r += row_step) {
     for (std::int64_t c = 0; c < columns; c += column_step) {
       const Rectangle rectangle{r, std::min(row_step, rows - r), c,
                                 std::min(column_step, columns - c)};
-      const std::int64_t stride = rectangle.columns + 3;
+      const std::int64_t stride = rectangle.columns + 3 * program.pick(2);
       Guarded<float> block(rectangle.rows * stride);
       for (std::int64_t i = 0; i < rectangle.rows; ++i)
         for (std::int64_t j = 0; j < rectangle.columns; ++j)

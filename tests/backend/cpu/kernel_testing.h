@@ -80,7 +80,8 @@ inline void fill_random(Guarded<float>& x, float low, float high, unsigned seed 
 }
 
 inline bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
-  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+  if (a.size() != b.size()) return false;
+  return a.empty() || std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
 }
 
 /// How many units in the last place of the float nearest to `expected` lie between the two. NaN
