@@ -32,7 +32,8 @@ class Optimizer {
   const std::string& to_text() const { return phrase_.text; }
   const Phrase& phrase() const { return phrase_; }
 
-  /// A rate that usually works: 0.1 for sgd (0.02 with momentum), 0.001 for the others.
+  /// A rate that usually works for small networks: 0.1 for sgd (0.02 with momentum), 0.003 for the
+  /// others, whose steps do not grow with the gradient.
   double usual_rate() const;
 
  private:

@@ -38,7 +38,7 @@ OptionRule flag(std::string_view name) {
   return {.name = name, .kind = OptionKind::kFlag, .fallback = "false"};
 }
 
-double a_thousandth(const Phrase&) { return 0.001; }
+double adaptive_rate(const Phrase&) { return 0.003; }
 
 // ── sgd ──────────────────────────────────────────────────────────────────────
 OptimizerKind sgd_kind() {
@@ -73,7 +73,7 @@ OptimizerKind rmsprop_kind() {
                                          u.phrase.real("weight_decay")};
             return rmsprop_update(u.w, u.states, u.g, u.lr, options);
           },
-          a_thousandth};
+          adaptive_rate};
 }
 
 // ── adam, adamw ──────────────────────────────────────────────────────────────
@@ -90,7 +90,7 @@ OptimizerKind adam_kind(std::string_view name, std::string_view usual_decay) {
                                       u.phrase.name == "adamw"};
             return adam_update(u.w, u.states[0], u.states[1], u.g, u.lr, u.step, options);
           },
-          a_thousandth};
+          adaptive_rate};
 }
 
 const std::vector<OptimizerKind>& optimizer_kinds() {

@@ -11,11 +11,12 @@ namespace chainrule {
 std::string suggested_model(std::int64_t rows, std::int64_t features, std::int64_t classes) {
   const std::int64_t outputs = std::max<std::int64_t>(classes, 1);
   if (rows < 1000) return fmt::format("linear 32, relu, linear {}", outputs);
-  const std::int64_t width = features >= 32 ? 128 : 64;
+  const std::int64_t width = features >= 32 ? 256 : 128;
   if (classes == 0) {
     return fmt::format("linear {0}, relu, linear {0}, relu, linear 1", width);
   }
-  return fmt::format("linear {}, relu, dropout 0.2, linear {}", width, outputs);
+  return fmt::format("linear {}, relu, dropout 0.3, linear {}, relu, dropout 0.3, linear {}", width,
+                     width / 2, outputs);
 }
 
 std::int64_t suggested_batch(std::int64_t rows) { return rows < 500 ? 16 : rows < 5000 ? 32 : 128; }
