@@ -57,25 +57,25 @@ const Op kCrossEntropy{checked({
     .formula = "-Σ {1} ⊙ log({0} + {epsilon})",
     .binding = Binding::kUnary,
     .inputs = 2,
-    .infer = one_per_row,
+    .infer = [](const Node& n) -> Types {
+      same_as_all_inputs(n);
+      return one_per_row(n);
+    },
     .expand = [](const Node& n) -> std::vector<Value> {
-      const Value p = n.inputs[0];
-      const Value t = as_distribution(n.inputs[1], p.extent(-1));
-      return {-sum(t * log(p + n.real("epsilon")), {-1})};
+      return {-sum(n.inputs[1] * log(n.inputs[0] + n.real("epsilon")), {-1})};
     },
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value p = n.inputs[0];
-      const Value t = n.inputs[1];
       const double epsilon = n.real("epsilon");
-      const Value dp = cross_entropy_backward(p, as_distribution(t, p.extent(-1)), dy, epsilon);
-      const Value dt = t.dtype() == DType::kI32 ? Value() : -log(p + epsilon) * as_column(dy);
-      return {dp, dt};
+      const Value dp = cross_entropy_backward(p, n.inputs[1], dy, epsilon);
+      return {dp, -log(p + epsilon) * as_column(dy)};
     },
     .samples =
         [](Sampler& s) {
           s.check(emit(kCrossEntropy, {s.distribution({3, 4}), s.distribution({3, 4})},
                        {{"epsilon", 1e-9}}));
-          s.check(emit(kCrossEntropy, {s.distribution({3, 4}), s.integers({3}, 4)},
+          const Value labels = s.integers({3}, 4);
+          s.check(emit(kCrossEntropy, {s.distribution({3, 4}), one_hot(labels, 4)},
                        {{"epsilon", 1e-2}}));
         },
 })};
@@ -164,7 +164,8 @@ Value softmax_cross_entropy_backward(Value logits, Value target, Value dy, doubl
 }
 
 Value cross_entropy(Value p, Value target, double epsilon) {
-  return mean(emit(kCrossEntropy, {p, target}, {{"epsilon", epsilon}}));
+  const Value t = as_distribution(target, p.extent(-1));
+  return mean(emit(kCrossEntropy, {p, t}, {{"epsilon", epsilon}}));
 }
 
 Value softmax_cross_entropy(Value logits, Value target, double smoothing) {

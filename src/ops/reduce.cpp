@@ -1,4 +1,4 @@
-// Reductions over axes: sum, max, argmax, and mean as a sum.
+// Reductions over axes: sum, mean, max, argmax.
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -89,6 +89,33 @@ const Op kSum{checked({
         },
 })};
 
+// ── mean ─────────────────────────────────────────────────────────────────────
+// How many elements of x each element of the result stands for.
+double reduced_count(const Node& n) {
+  double count = 1;
+  for (const std::int64_t axis : n.integers("axes")) {
+    count *= static_cast<double>(n.inputs[0].extent(axis));
+  }
+  return count;
+}
+
+const Op kMean{checked({
+    .name = "mean",
+    .formula = "mean({0})",
+    .infer = infer_reduction,
+    .eval =
+        [](const Eval& e) {
+          reduce(e, 0.0, [](double y, double x) { return y + x; });
+          for (double& y : e.out[0].data) y /= reduced_count(e.node);
+        },
+    .grad = [](const Node& n, Value dy) -> Grads { return {spread(n, dy / reduced_count(n))}; },
+    .samples =
+        [](Sampler& s) {
+          s.check(mean(s.uniform({2, 3}, -1, 1)));
+          s.check(mean(s.uniform({2, 3, 4}, -1, 1), {0, 2}, true));
+        },
+})};
+
 // ── max ──────────────────────────────────────────────────────────────────────
 const Op kMax{checked({
     .name = "max",
@@ -149,10 +176,7 @@ Value sum(Value x, std::vector<std::int64_t> axes, bool keep_axes) {
 }
 
 Value mean(Value x, std::vector<std::int64_t> axes, bool keep_axes) {
-  const Value total = sum(x, std::move(axes), keep_axes);
-  const double count = static_cast<double>(element_count(x.shape())) /
-                       static_cast<double>(element_count(total.shape()));
-  return total / count;
+  return emit(kMean, {x}, reduction(x, std::move(axes), keep_axes));
 }
 
 Value max(Value x, std::vector<std::int64_t> axes, bool keep_axes) {

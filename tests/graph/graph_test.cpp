@@ -25,25 +25,21 @@ TEST_CASE("the text form of a step") {
         R"(graph step(x: f32[32,784], t: i32[32]; w: f32[784,10]) {
   a   = matmul(x, w)                                            : f32[32,10]
   v4  = softmax_cross_entropy(a, t, smoothing=0)                : f32[32]
-  v5  = sum(v4, axes=[0])                                       : f32[]
-  v6  = constant(value=32, shape=[])                            : f32[]
-  l   = div(v5, v6)                                             : f32[]
+  l   = mean(v4, axes=[0])                                      : f32[]
   dl  = constant(value=1, shape=[])                             : f32[]
-  v9  = div(dl, v6)                                             : f32[]   # grad of l
-  v10 = mul(dl, l)                                              : f32[]   # grad of l
-  v11 = div(v10, v6)                                            : f32[]   # grad of l
-  v12 = neg(v11)                                                : f32[]   # grad of l
-  v13 = reshape(v9, shape=[1])                                  : f32[1]   # grad of v5
-  v14 = broadcast_to(v13, shape=[32])                           : f32[32]   # grad of v5
-  da  = softmax_cross_entropy_backward(a, t, v14, smoothing=0)  : f32[32,10]   # grad of v4
-  v16 = transpose(w, permutation=[1,0])                         : f32[10,784]   # grad of a
-  v17 = matmul(da, v16)                                         : f32[32,784]   # grad of a
-  v18 = transpose(x, permutation=[1,0])                         : f32[784,32]   # grad of a
-  dw  = matmul(v18, da)                                         : f32[784,10]   # grad of a
-  v20 = constant(value=0.1, shape=[])                           : f32[]
-  v21 = sgd(w, dw, v20, momentum=0, nesterov=0, weight_decay=0) : f32[784,10]
+  v7  = constant(value=32, shape=[])                            : f32[]   # grad of l
+  v8  = div(dl, v7)                                             : f32[]   # grad of l
+  v9  = reshape(v8, shape=[1])                                  : f32[1]   # grad of l
+  v10 = broadcast_to(v9, shape=[32])                            : f32[32]   # grad of l
+  da  = softmax_cross_entropy_backward(a, t, v10, smoothing=0)  : f32[32,10]   # grad of v4
+  v12 = transpose(w, permutation=[1,0])                         : f32[10,784]   # grad of a
+  v13 = matmul(da, v12)                                         : f32[32,784]   # grad of a
+  v14 = transpose(x, permutation=[1,0])                         : f32[784,32]   # grad of a
+  dw  = matmul(v14, da)                                         : f32[784,10]   # grad of a
+  v16 = constant(value=0.1, shape=[])                           : f32[]
+  v17 = sgd(w, dw, v16, momentum=0, nesterov=0, weight_decay=0) : f32[784,10]
   return loss = l
-  update w = v21
+  update w = v17
 }
 )");
 }

@@ -50,41 +50,49 @@ Block block_of(const Shape& x, const std::vector<std::int64_t>& axes) {
   return block;
 }
 
-using ReduceKernel = void (*)(const float* x, float* out, const ReduceRange& range);
+// The scale serves means; a maximum has none.
+using ReduceKernel = void (*)(const float* x, float* out, const ReduceRange& range, float scale);
 
-void reduce(const Machine& machine, ReduceKernel kernel, const Block& b, const float* x,
-            float* out) {
+void max_kernel(const float* x, float* out, const ReduceRange& range, float) { max(x, out, range); }
+
+void reduce(const Machine& machine, ReduceKernel kernel, const Block& b, const float* x, float* out,
+            float scale) {
   // Whole outer slices where there are several, else columns: 16 floats are a cache line.
   if (b.outer > 1) {
     const std::int64_t slice = std::max<std::int64_t>(1, b.reduced * b.inner);
     for_each_chunk(machine, b.outer, std::max<std::int64_t>(1, kElementsPerChunk / slice),
                    [&](std::int64_t begin, std::int64_t end, int) {
-                     kernel(x, out, {b.reduced, b.inner, begin, end, 0, b.inner});
+                     kernel(x, out, {b.reduced, b.inner, begin, end, 0, b.inner}, scale);
                    });
     return;
   }
   const std::int64_t columns = std::max<std::int64_t>(
       16, kElementsPerChunk / std::max<std::int64_t>(1, b.reduced) / 16 * 16);
   for_each_chunk(machine, b.inner, columns, [&](std::int64_t begin, std::int64_t end, int) {
-    kernel(x, out, {b.reduced, b.inner, 0, b.outer, begin, end});
+    kernel(x, out, {b.reduced, b.inner, 0, b.outer, begin, end}, scale);
   });
 }
 
-void sum_kernel(const float* x, float* out, const ReduceRange& range) { sum(x, out, range); }
+// What a sum is multiplied by to be a mean; 1 for all but a mean.
+float scale_of(const Binding& binding) {
+  if (!is(binding.node, "mean")) return 1;
+  return static_cast<float>(static_cast<double>(binding.out[0].size()) /
+                            static_cast<double>(binding.in[0].size()));
+}
 
 // A sum of everything, which any number of threads share: partial sums of fixed chunks, joined by a
 // fixed tree.
 InstructionPtr lower_full_sum(const Binding& binding) {
   const std::int64_t count = binding.in[0].size();
   const std::int64_t chunks = sum_chunk_count(count);
-  InstructionPtr made =
-      instruction([x = binding.in[0], out = binding.out[0], count, chunks](const Machine& machine) {
-        float* partials = reinterpret_cast<float*>(machine.scratch_of(0));
-        for_each_chunk(machine, chunks, 4, [&](std::int64_t begin, std::int64_t end, int) {
-          sum_chunks(x.f32(), count, begin, end, partials);
-        });
-        *out.f32() = sum_partials(partials, chunks);
-      });
+  InstructionPtr made = instruction([x = binding.in[0], out = binding.out[0], count, chunks,
+                                     scale = scale_of(binding)](const Machine& machine) {
+    float* partials = reinterpret_cast<float*>(machine.scratch_of(0));
+    for_each_chunk(machine, chunks, 4, [&](std::int64_t begin, std::int64_t end, int) {
+      sum_chunks(x.f32(), count, begin, end, partials);
+    });
+    *out.f32() = scale * sum_partials(partials, chunks);
+  });
   made->scratch_bytes = static_cast<std::size_t>(chunks) * sizeof(float);
   return made;
 }
@@ -95,8 +103,9 @@ InstructionPtr lower_reduction(const Binding& binding) {
   const Shape& shape = binding.in[0].shape();
   if (neighbours(axes)) {
     const Block block = block_of(shape, axes);
-    return instruction([block, x = binding.in[0], out = binding.out[0]](const Machine& machine) {
-      reduce(machine, kernel, block, x.f32(), out.f32());
+    return instruction([block, x = binding.in[0], out = binding.out[0],
+                        scale = scale_of(binding)](const Machine& machine) {
+      reduce(machine, kernel, block, x.f32(), out.f32(), scale);
     });
   }
   // The last run of neighbouring axes first, into scratch; then the rest.
@@ -113,23 +122,23 @@ InstructionPtr lower_reduction(const Binding& binding) {
     for (const std::int64_t axis : *run) left[static_cast<std::size_t>(axis)] = 1;
     largest = std::max(largest, element_count(left));
   }
-  InstructionPtr made = instruction(
-      [blocks, largest, x = binding.in[0], out = binding.out[0]](const Machine& machine) {
-        float* scratch = reinterpret_cast<float*>(machine.scratch);
-        const float* from = x.f32();
-        for (std::size_t i = 0; i < blocks.size(); ++i) {
-          float* to = i + 1 == blocks.size() ? out.f32() : scratch + (i % 2 == 0 ? 0 : largest);
-          reduce(machine, kernel, blocks[i], from, to);
-          from = to;
-        }
-      });
+  InstructionPtr made = instruction([blocks, largest, x = binding.in[0], out = binding.out[0],
+                                     scale = scale_of(binding)](const Machine& machine) {
+    float* scratch = reinterpret_cast<float*>(machine.scratch);
+    const float* from = x.f32();
+    for (std::size_t i = 0; i < blocks.size(); ++i) {
+      float* to = i + 1 == blocks.size() ? out.f32() : scratch + (i % 2 == 0 ? 0 : largest);
+      reduce(machine, kernel, blocks[i], from, to, i + 1 == blocks.size() ? scale : 1.0F);
+      from = to;
+    }
+  });
   made->scratch_bytes = static_cast<std::size_t>(2 * largest) * sizeof(float);
   return made;
 }
 
 InstructionPtr lower_sum(const Binding& binding) {
   const bool everything = binding.out[0].size() == 1 && binding.in[0].size() > kSumChunk;
-  return everything ? lower_full_sum(binding) : lower_reduction<sum_kernel>(binding);
+  return everything ? lower_full_sum(binding) : lower_reduction<sum>(binding);
 }
 
 InstructionPtr lower_argmax(const Binding& binding) {
@@ -197,6 +206,15 @@ InstructionPtr lower_softmax_cross_entropy(const Binding& binding) {
   });
 }
 
+InstructionPtr lower_cross_entropy(const Binding& binding) {
+  const auto epsilon = static_cast<float>(binding.node.real("epsilon"));
+  return instruction([p = binding.in[0], target = binding.in[1], losses = binding.out[0],
+                      epsilon](const Machine&) {
+    probability_cross_entropy(p.f32(), target.f32(), epsilon, losses.f32(), columns_of(p), 0,
+                              rows_of(p));
+  });
+}
+
 InstructionPtr lower_softmax_cross_entropy_backward(const Binding& binding) {
   const auto smoothing = static_cast<float>(binding.node.real("smoothing"));
   return instruction([x = binding.in[0], target = binding.in[1], dy = binding.in[2],
@@ -249,12 +267,14 @@ InstructionPtr lower_random(const Binding& binding) {
 
 constexpr Kernel kKernels[] = {
     {"sum", lower_sum},
-    {"max", lower_reduction<max>},
+    {"mean", lower_sum},
+    {"max", lower_reduction<max_kernel>},
     {"argmax", lower_argmax},
     {"softmax", lower_rows<softmax>},
     {"softmax_backward", lower_rows_backward<softmax_gradient>},
     {"log_softmax", lower_rows<log_softmax>},
     {"log_softmax_backward", lower_rows_backward<log_softmax_gradient>},
+    {"cross_entropy", lower_cross_entropy},
     {"softmax_cross_entropy", lower_softmax_cross_entropy},
     {"softmax_cross_entropy_backward", lower_softmax_cross_entropy_backward},
     {"random_uniform", lower_random<uniform>},

@@ -11,6 +11,16 @@ namespace {
 
 constexpr std::int64_t kVectorColumns = 16;  // the widest vector: narrower c costs as much
 
+// From here on oneDNN computes the chunks. Percent of one core's peak, ours / oneDNN's, both in 16
+// or so chunks (4 for the last row), NN, NT, TN in turn:
+//   128×512×784  96 / 82 (NN)      512×512×512    92 88 90 / 93 78 88
+//   128×512×512  97 87 / 89 61     1024×1024×1024 90 86 80 / 89 85 87
+//   784×512×128  95 / 96 (TN)      2048×2048×512  91 85 87 / 89 83 86
+//                                  2048×2048×2048 87 90 60 / 90 90 84
+// Below, what oneDNN might gain does not pay for loading it (30 ms, 7 MB): cut into as many chunks,
+// it loses the 3-5 % by which it leads on a whole matrix.
+constexpr std::int64_t kOnednnWork = std::int64_t{1} << 33;
+
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
 // Where part `part` of `count` things cut into `parts` begins; sizes differ by at most one.
@@ -26,35 +36,55 @@ MatmulPlan::MatmulPlan(const MatmulShape& shape)
     row_parts_ = 0;
     return;
   }
-  const std::int64_t panels = divide_up(shape.n, kPanelColumns);
-
-  // Halve the longer side while the halves are worth a thread's attention: half a million
-  // multiplications are 6 µs, handing over a chunk costs 0.2 µs. The k that is added stands for the
-  // work that does not depend on k: reading, packing, storing.
-  constexpr std::int64_t kSmallestChunk = std::int64_t{1} << 19;
-  constexpr std::int64_t kLargestChunk = std::int64_t{1} << 24;
-  constexpr std::int64_t kChunksWanted = 16;
-  constexpr std::int64_t kSmallestRows = 28;  // two tiles, so that b is read at most half as often
   const std::int64_t columns = divide_up(shape.n, kVectorColumns) * kVectorColumns;
+  // The k that is added stands for the work that does not depend on k: reading, packing, storing.
   const std::int64_t work = shape.m * columns * (shape.k + 16);
-  const std::int64_t chunk_work = std::clamp(work / kChunksWanted, kSmallestChunk, kLargestChunk);
+  onednn_ = work >= kOnednnWork && onednn_available();
+  cut(work);
+  if (onednn_) return;
+
+  const std::int64_t longest_k = shape.transpose_a ? 512 : 1024;
+  if (shape.k > longest_k) {
+    k_block_ = divide_up(divide_up(shape.k, divide_up(shape.k, longest_k)), 16) * 16;
+  }
+  // With fewer row tiles below it, a packed panel is not read often enough: 32×32 of NN 64×128×784
+  // falls from 99 to 97 %, but 128×32 of NN 128×512×784 rises from 93 to 96.
+  pack_b_ = max_block_rows() >= 48;
+  // Rows of a that lie a multiple of 1 KB apart share few sets of the L2 cache: TN 1024×1024×1024
+  // rises from 49 to 80-90 % of peak, while TN 512×512×512 would fall from 90 to 85.
+  copy_a_ = shape.transpose_a && shape.m >= 1024 && shape.m % 256 == 0 && shape.k >= 256;
+}
+
+// Halves the longer side while the halves are worth a thread's attention: half a million
+// multiplications last 6 µs, handing over a chunk 0.1 µs.
+void MatmulPlan::cut(std::int64_t work) {
+  constexpr std::int64_t kChunksWanted = 16;
+  constexpr std::int64_t kSmallestChunk = std::int64_t{1} << 19;
+  constexpr std::int64_t kLargestChunk = std::int64_t{1} << 27;
+  // oneDNN packs both sides of every chunk anew: 512×512 of 2048×2048×2048 reach 80-89 %, 1024×1024
+  // 84-90.
+  constexpr std::int64_t kSmallestOnednnChunk = std::int64_t{1} << 31;
+  const std::int64_t chunk_work =
+      onednn_ ? std::max(work / kChunksWanted, kSmallestOnednnChunk)
+              : std::clamp(work / kChunksWanted, kSmallestChunk, kLargestChunk);
+  // Two tiles of rows at least; more where every part of the rows transposes b again.
+  const std::int64_t smallest_rows = shape_.transpose_b ? 64 : 28;
+  const std::int64_t panels = divide_up(shape_.n, kPanelColumns);
   while (work / (2 * chunks()) >= chunk_work) {
-    const std::int64_t rows = shape.m / row_parts_;
-    const std::int64_t columns_each = panels / column_parts_ * kPanelColumns;
-    const bool can_cut_rows = rows >= 2 * kSmallestRows;
-    const bool can_cut_columns = columns_each >= 2 * kPanelColumns;
-    if (can_cut_rows && (rows >= columns_each || !can_cut_columns)) {
+    const std::int64_t rows = shape_.m / row_parts_;
+    const std::int64_t columns = panels / column_parts_ * kPanelColumns;
+    const bool can_cut_rows = rows >= 2 * smallest_rows;
+    const bool can_cut_columns = columns >= 2 * kPanelColumns;
+    // Few rows are better left together, as one packed panel of b then serves them all:
+    // 128×512×784 reaches 96 % in pieces of 128×32, 93 in pieces of 64×64.
+    const bool rows_first = rows >= (rows > 256 ? columns : 4 * columns);
+    if (can_cut_rows && (rows_first || !can_cut_columns)) {
       row_parts_ *= 2;
     } else if (can_cut_columns) {
       column_parts_ *= 2;
     } else {
-      break;
+      return;
     }
-  }
-
-  constexpr std::int64_t kLongestK = 1024;
-  if (shape.k > kLongestK) {
-    k_block_ = divide_up(divide_up(shape.k, divide_up(shape.k, kLongestK)), 16) * 16;
   }
 }
 
@@ -79,8 +109,11 @@ std::int64_t MatmulPlan::max_block_columns() const {
 }
 
 std::size_t MatmulPlan::scratch_bytes() const {
-  const std::int64_t floats =
-      k_block_ * kPanelColumns + (copy_a_ ? max_block_rows() * copied_a_stride(k_block_) : 0);
+  std::int64_t floats = k_block_ * kPanelColumns;
+  if (copy_a_) {
+    floats += shape_.transpose_a ? k_block_ * copied_a_stride(max_block_rows())
+                                 : max_block_rows() * copied_a_stride(k_block_);
+  }
   return static_cast<std::size_t>(floats) * sizeof(float);
 }
 

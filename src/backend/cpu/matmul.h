@@ -61,6 +61,8 @@ class MatmulPlan {
            std::byte* scratch) const;
 
  private:
+  void cut(std::int64_t work);
+
   MatmulShape shape_;
   std::int64_t row_parts_ = 1;
   std::int64_t column_parts_ = 1;

@@ -1,7 +1,7 @@
 // The SIMD side of the matrix product, compiled once for every instruction set.
 //
-// A tile of c, up to kMaxRows rows by kMaxVectors vectors, stays in registers while the loop over k
-// broadcasts elements of a and loads rows of b: with AVX-512 14×2 vectors, 28 of the 32 registers.
+// A tile of c, some rows by one or two vectors, stays in registers while the loop over k
+// broadcasts elements of a and loads rows of b: up to 14×2 vectors, 28 of AVX-512's 32 registers.
 // Any tile of 8 rows or more is bound by the multipliers and not by the loads, so tails cost
 // little. a is read where it lies; b too, unless it is transposed or its rows are far apart (see
 // matmul.cpp).
@@ -10,10 +10,6 @@
 #include <algorithm>
 #include <utility>
 
-// AVX3_DL and SSSE3 add nothing here over AVX3 and SSE4. The scalable vectors of SVE and RVV cannot
-// stand in arrays: such machines run the NEON or the portable version.
-#define HWY_DISABLED_TARGETS \
-  (HWY_AVX3_DL | HWY_SSSE3 | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/matmul_kernels.cpp"
 #include <hwy/foreach_target.h>
@@ -37,6 +33,12 @@ constexpr int kMaxRows = 14;
 #else
 constexpr int kMaxRows = 6;  // 16 registers
 #endif
+
+// The most rows of a tile: a in rows and two vectors of b need a pointer for every three rows, and
+// with a fifth one the loop spills: NN 128×512×512 falls from 98 to 94 % of peak.
+constexpr std::int64_t most_rows(bool transpose_a, std::int64_t vectors) {
+  return transpose_a || vectors == 1 ? kMaxRows : std::min(kMaxRows, 12);
+}
 
 // Where a part of a row can be loaded without touching what lies behind it, a narrow panel of b is
 // read in place. Elsewhere it is packed and padded with zeros.
@@ -192,17 +194,15 @@ void pack(const float* b, std::int64_t ldb, std::int64_t k_count, std::int64_t c
 
 #if HWY_TARGET == HWY_SCALAR
 constexpr std::int64_t kSquare = 1;
-void transpose_square(const float* const* from, std::int64_t k, float* to, std::int64_t) {
-  *to = from[0][k];
-}
+void transpose_square(const float* from, std::int64_t, float* to, std::int64_t) { *to = *from; }
 #else
 // Squares of 8×8 and not 16×16 with AVX-512, whose shuffles run on one port instead of two.
 using S = hn::CappedTag<float, 8>;
 constexpr std::int64_t kSquare = hn::MaxLanes(S());
 
 // Transposes four rows in every 128-bit block and stores them ldto apart.
-void transpose_blocks(hn::Vec<S> r0, hn::Vec<S> r1, hn::Vec<S> r2, hn::Vec<S> r3, float* to,
-                      std::int64_t ldto) {
+HWY_INLINE void transpose_blocks(hn::Vec<S> r0, hn::Vec<S> r1, hn::Vec<S> r2, hn::Vec<S> r3,
+                                 float* to, std::int64_t ldto) {
   const S s;
   const hn::RepartitionToWide<hn::RebindToUnsigned<S> > pairs;
   const auto low01 = hn::BitCast(pairs, hn::InterleaveLower(s, r0, r1));
@@ -215,64 +215,73 @@ void transpose_blocks(hn::Vec<S> r0, hn::Vec<S> r1, hn::Vec<S> r2, hn::Vec<S> r3
   hn::StoreU(hn::BitCast(s, hn::InterleaveUpper(pairs, high01, high23)), s, to + 3 * ldto);
 }
 
-// to[j·ldto + i] = from[i][k + j] for i, j < kSquare.
-void transpose_square(const float* const* from, std::int64_t k, float* to, std::int64_t ldto) {
+// Rows `at` floats into a square's four; with eight lanes each holds rows i and i + 4.
+HWY_INLINE hn::Vec<S> load_rows(const float* from, [[maybe_unused]] std::int64_t ldfrom) {
   const S s;
   if constexpr (kSquare == 8) {
     const hn::Half<S> half;
-    const auto rows = [&](int i, std::int64_t at) {
-      return hn::Combine(s, hn::LoadU(half, from[i + 4] + at), hn::LoadU(half, from[i] + at));
-    };
-    for (std::int64_t j = 0; j < 8; j += 4) {
-      transpose_blocks(rows(0, k + j), rows(1, k + j), rows(2, k + j), rows(3, k + j),
-                       to + j * ldto, ldto);
-    }
+    return hn::Combine(s, hn::LoadU(half, from + 4 * ldfrom), hn::LoadU(half, from));
   } else {
-    transpose_blocks(hn::LoadU(s, from[0] + k), hn::LoadU(s, from[1] + k),
-                     hn::LoadU(s, from[2] + k), hn::LoadU(s, from[3] + k), to, ldto);
+    return hn::LoadU(s, from);
+  }
+}
+
+// to[j·ldto + i] = from[i·ldfrom + j] for i, j < kSquare.
+HWY_INLINE void transpose_square(const float* from, std::int64_t ldfrom, float* to,
+                                 std::int64_t ldto) {
+  HWY_UNROLL(2)
+  for (int j = 0; j < kSquare; j += 4) {
+    transpose_blocks(load_rows(from + j, ldfrom), load_rows(from + ldfrom + j, ldfrom),
+                     load_rows(from + 2 * ldfrom + j, ldfrom),
+                     load_rows(from + 3 * ldfrom + j, ldfrom), to + j * ldto, ldto);
   }
 }
 #endif
 
-// panel[k·width + n] = b[n·ldb + k] for n < columns; up to width anything finite that b holds.
+// panel[k·width + n] = b[n·ldb + k] for n < columns, 0 up to width.
 void pack_transposed(const float* b, std::int64_t ldb, std::int64_t k_count, std::int64_t columns,
                      std::int64_t width, float* panel) {
   // A cache line of every row at a time: with rows a multiple of 2 KB apart more than 12 lines
   // would push each other out of L1 before their second half is read.
   constexpr std::int64_t kLine = 16;
+  const std::int64_t whole = columns / kSquare * kSquare;
+  if (columns < width) {
+    for (std::int64_t i = 0; i < k_count * width; i += kLanes)
+      hn::Store(hn::Zero(D()), D(), panel + i);
+  }
   for (std::int64_t k0 = 0; k0 < k_count; k0 += kLine) {
     const std::int64_t k1 = std::min(k0 + kLine, k_count);
-    for (std::int64_t n = 0; n < width; n += kSquare) {
-      const float* rows[kSquare];
-      for (std::int64_t i = 0; i < kSquare; ++i) rows[i] = b + std::min(n + i, columns - 1) * ldb;
+    for (std::int64_t n = 0; n < whole; n += kSquare) {
+      const float* rows = b + n * ldb;
       std::int64_t k = k0;
       for (; k + kSquare <= k1; k += kSquare) {
-        transpose_square(rows, k, panel + k * width + n, width);
+        transpose_square(rows + k, ldb, panel + k * width + n, width);
       }
       if (k < k1 && k_count >= kSquare) {  // the last square overlaps the one before it
         k = k_count - kSquare;
-        transpose_square(rows, k, panel + k * width + n, width);
-      } else {
-        for (; k < k1; ++k) {
-          for (std::int64_t i = 0; i < kSquare; ++i) panel[k * width + n + i] = rows[i][k];
-        }
+        transpose_square(rows + k, ldb, panel + k * width + n, width);
+        k = k1;
       }
+      for (; k < k1; ++k) {
+        for (std::int64_t i = 0; i < kSquare; ++i) panel[k * width + n + i] = rows[i * ldb + k];
+      }
+    }
+    for (std::int64_t k = k0; k < k1; ++k) {
+      for (std::int64_t n = whole; n < columns; ++n) panel[k * width + n] = b[n * ldb + k];
     }
   }
 }
 
-void copy_rows(const float* a, std::int64_t lda, std::int64_t rows, std::int64_t k_count,
-               std::int64_t stride, float* copy) {
-  for (std::int64_t m = 0; m < rows; ++m) std::copy_n(a + m * lda, k_count, copy + m * stride);
+void copy_rows(const float* from, std::int64_t ld, std::int64_t rows, std::int64_t columns,
+               float* copy) {
+  const std::int64_t stride = copied_a_stride(columns);
+  for (std::int64_t i = 0; i < rows; ++i) std::copy_n(from + i * ld, columns, copy + i * stride);
 }
 
 // One piece of k: c (+)= op(a)[:, k] · op(b)[k, :], panel of columns by panel.
 void multiply_piece(const MatmulBlock& block, const float* a, std::int64_t lda, const float* b,
                     std::int64_t k_count, bool accumulate, float* scratch) {
   const Tiles& tiles = kTiles[block.transpose_a ? 1 : 0];
-  const std::int64_t row_tiles = (block.rows + kMaxRows - 1) / kMaxRows;
-  const std::int64_t rows_each = block.rows / row_tiles;
-  const std::int64_t taller = block.rows % row_tiles;
   constexpr std::int64_t kWidth = kMaxVectors * kLanes;
   Tile tile{};
   tile.accumulate = accumulate;
@@ -283,6 +292,10 @@ void multiply_piece(const MatmulBlock& block, const float* a, std::int64_t lda, 
     tile.columns = std::min(kWidth, block.columns - column);
     const std::int64_t vectors = (tile.columns + kLanes - 1) / kLanes;
     const std::int64_t width = vectors * kLanes;
+    const std::int64_t most = most_rows(block.transpose_a, vectors);
+    const std::int64_t row_tiles = (block.rows + most - 1) / most;
+    const std::int64_t rows_each = block.rows / row_tiles;
+    const std::int64_t taller = block.rows % row_tiles;
     const TileTable* first = &tiles.whole[vectors - 1];
     const TileTable* others = first;
     const float* panel = block.transpose_b ? b + column * block.ldb : b + column;
@@ -332,8 +345,10 @@ void multiply_block(const MatmulBlock& block, float* scratch) {
     std::int64_t lda = block.lda;
     if (block.copy_a) {
       float* copy = scratch + block.k_block * kPanelColumns;
-      lda = copied_a_stride(block.k_block);
-      copy_rows(a, block.lda, block.rows, k_count, lda, copy);
+      const std::int64_t stored_rows = block.transpose_a ? k_count : block.rows;
+      const std::int64_t stored_columns = block.transpose_a ? block.rows : k_count;
+      copy_rows(a, block.lda, stored_rows, stored_columns, copy);
+      lda = copied_a_stride(stored_columns);
       a = copy;
     }
     multiply_piece(block, a, lda, b, k_count, k > 0, scratch);

@@ -16,21 +16,23 @@ struct MatmulBlock {
   std::int64_t rows, columns, k;
   std::int64_t k_block;  // k is cut into pieces of at most this many
   bool transpose_a, transpose_b;
-  bool copy_a;  // copy the rows of a next to each other (not transposed only)
+  bool copy_a;  // copy a's part into rows that lie next to each other
   bool pack_b;  // copy each panel of b's columns next to each other (transposed: always done)
 };
 
 /// Columns of b in one packed panel; a multiple of every instruction set's tile width.
 inline constexpr std::int64_t kPanelColumns = 32;
 
-/// Floats between two rows of a copied a: not a multiple of 1024, so that the rows of a tile fall
-/// into different sets of the L1 cache.
-constexpr std::int64_t copied_a_stride(std::int64_t k_block) {
-  return (k_block + 15) / 16 * 16 + 16;
+/// Floats between two rows of a copied a of so many columns: whole cache lines, and never a
+/// multiple of 4 KB, which would put the rows that a tile reads together into one set of the L1
+/// cache.
+constexpr std::int64_t copied_a_stride(std::int64_t columns) {
+  const std::int64_t lines = (columns + 15) / 16;
+  return (lines + (lines % 2 == 0 ? 1 : 0)) * 16;
 }
 
 /// Computes the rectangle. scratch, 64-byte aligned, holds k_block·kPanelColumns floats for b and,
-/// with copy_a, rows·copied_a_stride(k_block) floats after them.
+/// with copy_a, one copied_a_stride for every stored row of a's part after them.
 using MatmulBlockKernel = void (*)(const MatmulBlock& block, float* scratch);
 
 /// The kernel for the best instruction set of this machine.

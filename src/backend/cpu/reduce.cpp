@@ -25,9 +25,11 @@ HWY_INLINE void reduce_rows(const float* x, float* out, std::int64_t rows, std::
   const auto stride = static_cast<std::size_t>(inner);
   x += begin;
   out += begin;
-  sweep(columns,
-        [&](std::size_t j, auto access) HWY_ATTR { access.store(set(Join::kNeutral), out + j); });
   std::int64_t r = 0;
+  if (rows >= 8) {
+    sweep(columns,
+          [&](std::size_t j, auto access) HWY_ATTR { access.store(set(Join::kNeutral), out + j); });
+  }
   for (; r + 8 <= rows; r += 8) {
     const float* const first = x + r * inner;
     sweep(columns, [&](std::size_t j, auto access) HWY_ATTR {
@@ -41,12 +43,16 @@ HWY_INLINE void reduce_rows(const float* x, float* out, std::int64_t rows, std::
       access.store(join(access.load(out + j), all), out + j);
     });
   }
-  for (; r < rows; ++r) {
-    const float* const row = x + r * inner;
-    sweep(columns, [&](std::size_t j, auto access) HWY_ATTR {
-      access.store(join(access.load(out + j), access.load(row + j)), out + j);
-    });
-  }
+  if (r == rows && r > 0) return;
+  // The last rows, or the only ones, meet in a register: a masked load waits long for a masked
+  // store.
+  sweep(columns, [&](std::size_t j, auto access) HWY_ATTR {
+    V total = r == 0 ? set(Join::kNeutral) : access.load(out + j);
+    for (std::int64_t last = r; last < rows; ++last) {
+      total = join(total, access.load(x + last * inner + j));
+    }
+    access.store(total, out + j);
+  });
 }
 
 void sum_range(const float* x, float* out, const ReduceRange& range, float scale) {

@@ -195,6 +195,20 @@ void cross_entropy_target_rows(const float* x, const float* targets, float smoot
   }
 }
 
+void probability_cross_entropy_rows(const float* p, const float* targets, float epsilon,
+                                    float* losses, std::int64_t columns, std::int64_t begin,
+                                    std::int64_t end) {
+  const auto n = static_cast<std::size_t>(columns);
+  const V guard = set(epsilon);
+  for (std::int64_t r = begin; r < end; ++r) {
+    const float* const t = targets + r * columns;
+    const auto cost = [&](V v, std::size_t i, auto access) HWY_ATTR {
+      return hn::Mul(access.load(t + i), vector_log(hn::Add(v, guard)));
+    };
+    losses[r] = -reduce_row(p + r * columns, n, AddJoin{}, cost);
+  }
+}
+
 std::int64_t label_gradient_rows(const float* probabilities, const std::int32_t* labels,
                                  float smoothing, float scale, float* dx, std::int64_t columns,
                                  std::int64_t begin, std::int64_t end) {
@@ -254,6 +268,7 @@ HWY_EXPORT(softmax_gradient_rows);
 HWY_EXPORT(log_softmax_gradient_rows);
 HWY_EXPORT(cross_entropy_label_rows);
 HWY_EXPORT(cross_entropy_target_rows);
+HWY_EXPORT(probability_cross_entropy_rows);
 HWY_EXPORT(label_gradient_rows);
 HWY_EXPORT(target_gradient_rows);
 
@@ -288,6 +303,12 @@ void cross_entropy(const float* x, const float* targets, float smoothing,
                    std::int64_t end) {
   HWY_DYNAMIC_DISPATCH(cross_entropy_target_rows)
   (x, targets, smoothing, outputs, columns, begin, end);
+}
+
+void probability_cross_entropy(const float* p, const float* targets, float epsilon, float* losses,
+                               std::int64_t columns, std::int64_t begin, std::int64_t end) {
+  HWY_DYNAMIC_DISPATCH(probability_cross_entropy_rows)
+  (p, targets, epsilon, losses, columns, begin, end);
 }
 
 std::int64_t cross_entropy_gradient(const float* probabilities, const std::int32_t* labels,

@@ -42,6 +42,10 @@ void cross_entropy(const float* x, const float* targets, float smoothing,
                    const CrossEntropyOutputs& outputs, std::int64_t columns, std::int64_t begin,
                    std::int64_t end);
 
+/// losses[r] = −Σ_c t[r, c] · log(p[r, c] + epsilon), for probabilities p [rows, columns].
+void probability_cross_entropy(const float* p, const float* targets, float epsilon, float* losses,
+                               std::int64_t columns, std::int64_t begin, std::int64_t end);
+
 /// dx = (p − t)·scale, with p = softmax(x) and t as above.  dx may be p.
 ///
 /// returns  the first row whose label is outside [0, columns), whose one-hot part is then left

@@ -245,6 +245,22 @@ TEST_CASE("matmul: the chunks tile the result and a block may go elsewhere") {
   }
 }
 
+TEST_CASE("matmul: a product large enough for oneDNN, in samples") {
+  const MatmulShape s{2048, 2048, 2048};
+  const Matrix a(s.m * s.k, 0, 1);
+  const Matrix b(s.k * s.n, 0, 2);
+  const std::vector<float> c = multiply(s, a.data(), b.data(), 2);
+  for (std::int64_t sample = 0; sample < 300; ++sample) {
+    const std::int64_t m = sample * 1031 % s.m;
+    const std::int64_t n = sample * 773 % s.n;
+    double exact = 0;
+    for (std::int64_t k = 0; k < s.k; ++k) {
+      exact += double{a.data()[m * s.k + k]} * double{b.data()[k * s.n + n]};
+    }
+    CHECK(std::abs(c[static_cast<std::size_t>(m * s.n + n)] - exact) < 1e-3);
+  }
+}
+
 TEST_CASE("the measured peak is that of a machine with arithmetic units") {
   ThreadPool pool(1);
   const double peak = chainrule::cpu::peak_gflops(pool);
