@@ -129,7 +129,11 @@ class Grouping {
   bool joins(const Node& node, Group group) const {
     if (group == kNoGroup) return false;
     const Node& root = graph_.nodes()[static_cast<std::size_t>(group)];
-    return !root.op->update && root.types[0].shape == node.types[0].shape;
+    // What a product reads must lie in memory, also when the product belongs to the group.
+    const std::vector<const Node*>& readers = readers_[index(node)];
+    return !root.op->update && root.types[0].shape == node.types[0].shape &&
+           std::none_of(readers.begin(), readers.end(),
+                        [](const Node* r) { return is(*r, "matmul"); });
   }
 
   const Graph& graph_;
@@ -145,8 +149,9 @@ class Body {
   void add(const Node& node) {
     std::vector<Value> inputs;
     for (const Value& input : node.inputs) {
-      // The arrays of an update (parameter, states, gradient) must lie in memory.
-      const bool array = node.op->update && inputs.size() <= node.types.size();
+      // The arrays of an update (parameter, states, gradient) and of a product must lie in memory.
+      const bool array =
+          is(node, "matmul") || (node.op->update && inputs.size() <= node.types.size());
       inputs.push_back(inner_or_input(input, !array));
     }
     const Node& copy = graph->append(*node.op, inputs, node.attributes);

@@ -1,0 +1,165 @@
+// Networks as data: a list of layers, written in C++ or as one line of text, that builds graph
+// nodes.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "chainrule/graph.h"
+#include "chainrule/phrase.h"
+#include "chainrule/reference.h"
+
+namespace chainrule {
+
+// ── initial values ───────────────────────────────────────────────────────────
+
+/// How a weight gets its first values; fan_in and fan_out are the numbers of its inputs and
+/// outputs.
+///
+///     constant:c          w = c                    (zeros, ones are short for 0 and 1)
+///     normal:s            w ~ N(0, s²)
+///     uniform:a           w ~ U(−a, a)
+///     xavier_normal[:g]   w ~ N(0, s²),  s = g·√(2/(fan_in + fan_out)),  g = 1
+///     xavier_uniform[:g]  w ~ U(−a, a),  a = g·√(6/(fan_in + fan_out)),  g = 1
+///     he_normal[:g]       w ~ N(0, s²),  s = g·√(1/fan_in),  g = √2
+///     he_uniform[:g]      w ~ U(−a, a),  a = g·√(3/fan_in),  g = √2
+///
+/// glorot_… and kaiming_… are the same as xavier_… and he_….
+/// Source: Glorot & Bengio, 2010, equation 16; He et al., 2015, equations 10 and 15 (after a leaky
+/// ReLU of that slope g = √(2/(1 + slope²))).
+struct Initializer {
+  enum class Kind {
+    kConstant,
+    kNormal,
+    kUniform,
+    kXavierNormal,
+    kXavierUniform,
+    kHeNormal,
+    kHeUniform
+  };
+  Kind kind = Kind::kConstant;
+  double value = 0;  // the constant, the standard deviation, the limit or the gain
+
+  /// throws  UsageError listing the names when the text is none of them.
+  ///
+  /// Example:  Initializer::parse("normal:0.01")
+  static Initializer parse(std::string_view text);
+  std::string to_text() const;
+  bool operator==(const Initializer&) const = default;
+};
+
+// ── layers ───────────────────────────────────────────────────────────────────
+
+/// The layers as C++ calls; the text form has the same names.
+namespace layers {
+/// y = x·W + b over the last axis; W: [inputs, units], b: [units].
+Phrase linear(std::int64_t units, bool bias = true, std::optional<Initializer> init = {});
+Phrase relu();
+Phrase leaky_relu(double slope = 0.01);
+Phrase elu(double alpha = 1.0);
+Phrase sigmoid();
+Phrase tanh();
+Phrase softplus();
+Phrase gelu();
+Phrase gelu_tanh();
+Phrase silu();
+Phrase softmax();
+/// In training, drops each element with probability `rate` and scales the rest by 1/(1 − rate).
+Phrase dropout(double rate);
+/// [B, …] → [B, the product of the rest].
+Phrase flatten();
+/// [B, …] → [B, extents…].
+Phrase reshape(const Shape& extents);
+}  // namespace layers
+
+/// A line for each kind of layer: how it is written and what it does.
+std::string layer_reference();
+
+enum class Mode {
+  kTrain,    // dropout drops
+  kPredict,  // the network as it is used
+};
+
+/// What building a network needs beside its input.
+struct BuildOptions {
+  Mode mode = Mode::kPredict;
+  Value step = {};        // f32 scalar that counts training steps; needed by dropout in training
+  std::int64_t seed = 0;  // of dropout
+  std::optional<Initializer> init = {};  // for weights whose layer does not state its own
+};
+
+/// One parameter of a network.
+struct ParameterInfo {
+  std::string name;  // "3.weight": of layer 3, counted from 1
+  Shape shape;
+  std::size_t layer = 0;  // counted from 1
+  Initializer initializer;
+  std::int64_t fan_in = 1;
+  std::int64_t fan_out = 1;
+  bool trained = true;  // false for running statistics, which the graph updates by itself
+};
+
+/// A network as nodes of a graph.
+struct Network {
+  Value output;
+  std::vector<Value> trained;  // the parameters that an optimiser is to change
+  std::vector<ParameterInfo> parameters;
+  std::vector<Value> layer_outputs;  // one a layer
+};
+
+/// A chain of layers. Sizes of the inputs are inferred when it is built.
+class Sequential {
+ public:
+  Sequential() = default;
+  explicit Sequential(std::vector<Phrase> layers) : layers_(std::move(layers)) {}
+
+  /// Reads one line of text: layers divided by commas.
+  ///
+  /// throws  UsageError naming the column and the nearest known layer or option.
+  ///
+  /// Example:  Sequential::parse("linear 128, relu, dropout 0.2, linear 10")
+  static Sequential parse(std::string_view text);
+
+  /// Canonical: parse(to_text()) is the same network.
+  std::string to_text() const;
+
+  const std::vector<Phrase>& layers() const { return layers_; }
+
+  /// Appends the network to the graph of `x`, declaring its parameters as "1.weight", "1.bias", …
+  ///
+  /// x: [B, …]
+  /// throws  ShapeError naming the layer, the shape it expects and the one that came.
+  ///
+  /// Example:  Value logits = Sequential::parse("linear 10").build(x).output;
+  Network build(Value x, const BuildOptions& options = {}) const;
+
+  /// The parameters for examples of shape `input` (without the batch axis).
+  std::vector<ParameterInfo> parameters(const Shape& input,
+                                        std::optional<Initializer> init = {}) const;
+
+  /// The shape of one output (without the batch axis) for examples of shape `input`.
+  Shape output_shape(const Shape& input) const;
+
+  /// A table: each layer with its output shape and its number of parameters.
+  std::string summary(const Shape& input) const;
+
+  bool operator==(const Sequential&) const = default;
+
+ private:
+  std::vector<Phrase> layers_;
+};
+
+/// First values for every parameter, f32. Each number depends on the seed, the parameter's place in
+/// the list and its own position, never on an order or on threads.
+///
+/// A weight without a stated initialiser gets he_normal when a ReLU-like layer follows (relu,
+/// leaky_relu, elu, softplus, gelu, silu), xavier_uniform when anything else does; biases are 0.
+///
+/// Example:  const TensorMap weights = initialize(model, {784}, 42);
+TensorMap initialize(const Sequential& model, const Shape& input, std::uint64_t seed,
+                     std::optional<Initializer> init = {});
+
+}  // namespace chainrule

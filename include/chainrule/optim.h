@@ -1,0 +1,107 @@
+// Training steps as graphs: gradients, clipping and update rules append nodes; learning-rate
+// schedules are plain functions of the step.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "chainrule/graph.h"
+#include "chainrule/phrase.h"
+
+namespace chainrule {
+
+// ── update rules ─────────────────────────────────────────────────────────────
+
+/// How parameters follow their gradients; the formulas stand with the update ops in ops.h.
+///
+///     sgd      [momentum=0] [nesterov] [weight_decay=0]
+///     rmsprop  [decay=0.99] [epsilon=1e-8] [centered] [momentum=0] [weight_decay=0]
+///     adam     [beta1=0.9] [beta2=0.999] [epsilon=1e-8] [weight_decay=0]
+///     adamw    [beta1=0.9] [beta2=0.999] [epsilon=1e-8] [weight_decay=0.01]
+class Optimizer {
+ public:
+  /// adam with its usual constants.
+  Optimizer() : Optimizer(parse("adam")) {}
+
+  /// throws  UsageError naming the column and the nearest known name.
+  ///
+  /// Example:  Optimizer::parse("sgd momentum=0.9 nesterov")
+  static Optimizer parse(std::string_view text);
+  const std::string& to_text() const { return phrase_.text; }
+  const Phrase& phrase() const { return phrase_; }
+
+  /// A rate that usually works for small networks: 0.1 for sgd (0.02 with momentum), 0.003 for the
+  /// others, whose steps do not grow with the gradient.
+  double usual_rate() const;
+
+ private:
+  explicit Optimizer(Phrase phrase) : phrase_(std::move(phrase)) {}
+  Phrase phrase_;
+};
+
+/// Limits on gradients, 0 for none. The value limit comes first when both are given.
+struct Clip {
+  double norm = 0;   // g ← g · norm / max(norm, ‖g‖), ‖g‖ over all gradients together
+  double value = 0;  // g ← min(max(g, −value), value), element by element
+};
+
+/// Appends everything that one training step needs after the loss: the gradients of `loss` with
+/// respect to `parameters`, clipping, the update ops, and the graph's updates. Moments become
+/// parameters of the graph, named such as "adam.m/1.weight"; they start as zeros.
+///
+/// loss: []    lr: []    step: [] (1 at the first update)
+/// ensures  the graph is complete: compile it with guard "loss" after naming that output.
+/// Source: Pascanu et al., 2013, for clipping by the global norm.
+///
+/// Example:  apply(Optimizer::parse("adam"), loss, network.trained, lr, step, {.norm = 1.0});
+void apply(const Optimizer& optimizer, Value loss, const std::vector<Value>& parameters, Value lr,
+           Value step, Clip clip = {});
+
+/// True for the name of a parameter that apply() declared, as "adam.m/1.weight".
+bool is_optimizer_state(std::string_view parameter);
+
+// ── learning-rate schedules ──────────────────────────────────────────────────
+
+/// How the learning rate changes over training, as a factor of the rate that was asked for.
+///
+///     constant     1
+///     step         factor^⌊s / every⌋                            every=N [factor=0.1]
+///     exponential  end^(s / T)                                   [end=0.01]
+///     linear       1 − (1 − min)·s/T                             [min=0]
+///     cosine       min + (1 − min)·(1 + cos(π·s/T))/2            [min=0]
+///     one_cycle    1/start → 1 → 1/(start·final) by half cosines [warmup=0.3] [start=25]
+///                                                                [final=10000]
+///
+/// s counts steps from 0 and T is their number, both without the warm-up. All but one_cycle take
+/// warmup=W: over the first W steps the factor rises as (s + 1)/W. `every` and `warmup` below 1 are
+/// fractions of all steps.
+/// Source: Loshchilov & Hutter, 2016 (cosine); Smith & Topin, 2017 (one cycle); Goyal et al., 2017
+/// (warm-up).
+class Schedule {
+ public:
+  /// The constant schedule.
+  Schedule() : Schedule(parse("constant")) {}
+
+  /// throws  UsageError naming the column and the nearest known name.
+  ///
+  /// Example:  Schedule::parse("cosine warmup=100 min=0.01")
+  static Schedule parse(std::string_view text);
+  const std::string& to_text() const { return phrase_.text; }
+  const Phrase& phrase() const { return phrase_; }
+
+ private:
+  explicit Schedule(Phrase phrase) : phrase_(std::move(phrase)) {}
+  Phrase phrase_;
+};
+
+/// The factor for step `step` of `total_steps`, counted from 1; past the end it stays as at the
+/// end.
+///
+/// requires  step ≥ 1, total_steps ≥ 1.
+///
+/// Example:  lr = 0.001 * learning_rate(Schedule::parse("cosine"), step, 1000);
+double learning_rate(const Schedule& schedule, std::int64_t step, std::int64_t total_steps);
+
+}  // namespace chainrule

@@ -1,0 +1,140 @@
+// Training: the whole step as one graph, the loop over epochs, and how good the result is.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "chainrule/data.h"
+#include "chainrule/nn.h"
+#include "chainrule/optim.h"
+#include "chainrule/program.h"
+
+namespace chainrule {
+
+// ── the step as a graph ──────────────────────────────────────────────────────
+
+struct StepOptions {
+  Optimizer optimizer = {};
+  Clip clip = {};
+  std::int64_t seed = 0;  // of dropout
+};
+
+/// Forward pass, loss, gradients, clipping and updates for one batch, as one graph.
+///
+///     inputs   x: f32[B, …], target: i32[B] (classes) or f32[B, N] (regression), lr: [], step: []
+///     outputs  loss: [], and for classes correct: [], the number of rows classified rightly
+///
+/// `input` is the shape of one batch. With classes > 0 the loss is the cross-entropy of the softmax
+/// of the network's outputs (of the outputs themselves when the last layer is a softmax); with 0 it
+/// is the mean squared error, and N is what the network gives.
+/// throws  ShapeError when the network does not give one output a class.
+///
+/// Example:  Program step(*training_step(model, {32, 784}, 10), parameters, {.guard = "loss"});
+std::unique_ptr<Graph> training_step(const Sequential& model, const Shape& input,
+                                     std::int64_t classes, const StepOptions& options = {});
+
+/// Adds the parameters that `graph` needs and `parameters` lacks: weights as initialize() gives
+/// them, optimiser states as zeros.
+void declare_parameters(Parameters& parameters, const Graph& graph, const TensorMap& weights);
+
+// ── measuring ────────────────────────────────────────────────────────────────
+
+/// How well outputs match a data set. The loss is as in training; rmse is in the units of
+/// Dataset::y.
+struct Metrics {
+  std::int64_t rows = 0;
+  double loss = 0;
+  double accuracy = 0;  // classes: the share of rows classified rightly
+  double rmse = 0;      // regression: √(mean (x − t)²)
+  double r2 = 0;        // regression: 1 − Σ(x − t)² / Σ(t − mean t)²
+};
+
+/// A network ready to be applied to any number of rows.
+class Predictor {
+ public:
+  /// `input` is the shape of one example.
+  Predictor(const Sequential& model, const Shape& input, std::shared_ptr<Parameters> parameters,
+            std::shared_ptr<cpu::ThreadPool> threads = nullptr);
+
+  /// The network's outputs.  x: [rows, …]  → [rows, outputs]
+  ///
+  /// throws  ShapeError when x's examples have another shape.
+  Tensor operator()(const Tensor& x);
+
+ private:
+  Shape input_;
+  std::int64_t outputs_;
+  Program program_;
+};
+
+/// Rows of outputs as probabilities: their softmax, unless the network ends in one.
+Tensor probabilities(const Sequential& model, Tensor outputs);
+
+/// requires  outputs: [rows of data, classes or values].
+Metrics measure(const Sequential& model, const Tensor& outputs, const Dataset& data);
+
+// ── fitting ──────────────────────────────────────────────────────────────────
+
+struct FitOptions {
+  std::int64_t epochs = 20;
+  std::int64_t batch = 32;
+  double lr = 0;  // 0: the optimiser's usual rate
+  Optimizer optimizer = {};
+  Schedule schedule = {};
+  Clip clip = {};
+  std::optional<Initializer> init = {};
+  std::uint64_t seed = 0;  // of the first weights, the order of rows and dropout
+  int threads = 0;         // 0: one a core
+};
+
+/// How far a training is.
+struct Progress {
+  std::int64_t epoch = 0;  // counted from 1
+  std::int64_t epochs = 0;
+  std::int64_t step = 0;  // counted from 1 over all epochs
+  std::int64_t steps = 0;
+  Metrics training;  // means over this epoch so far
+  double rows_per_second = 0;
+  double seconds_left = 0;
+  bool epoch_done = false;
+  Metrics validation;  // rows = 0 unless the epoch is done and there is validation data
+};
+
+struct FitResult {
+  std::int64_t steps = 0;
+  double seconds = 0;
+  Metrics training;    // of the last epoch
+  Metrics validation;  // rows = 0 without validation data
+};
+
+/// Trains `model` on `train`, changing `parameters`, which gets first values for what it lacks.
+///
+/// Rows are shuffled anew in each epoch, by (seed, epoch); the last batch may be short. The same
+/// data, options and seed give the same bits on any number of threads. `report`, when given, is
+/// called after each step.
+/// ensures  on any exception `parameters` holds the last weights that were all finite.
+/// throws   NonFiniteError naming the first step and node that gave NaN or infinity; ShapeError
+/// when
+///          model and data do not fit; UsageError for an option out of range; DataError for no
+///          rows.
+///
+/// Example:  auto parameters = std::make_shared<Parameters>();
+///           fit(Sequential::parse("linear 128, relu, linear 10"), parameters, train, &test);
+FitResult fit(const Sequential& model, const std::shared_ptr<Parameters>& parameters,
+              const Dataset& train, const Dataset* validation = nullptr,
+              const FitOptions& options = {},
+              const std::function<void(const Progress&)>& report = {});
+
+// ── what to take when nothing is said ────────────────────────────────────────
+
+/// A network that usually does well on a table of that size.
+std::string suggested_model(std::int64_t rows, std::int64_t features, std::int64_t classes);
+
+/// A batch size and a number of epochs for that many rows: some 3000 steps in all.
+std::int64_t suggested_batch(std::int64_t rows);
+std::int64_t suggested_epochs(std::int64_t rows, std::int64_t batch);
+
+}  // namespace chainrule

@@ -1,0 +1,91 @@
+// chainrule predict: raw rows in, a CSV file of answers out.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/atomic_file.h"
+#include "chainrule/model.h"
+#include "cli/commands.h"
+#include "cli/source.h"
+
+namespace chainrule::cli {
+namespace {
+
+struct PredictOptions {
+  std::string model;
+  std::string data;
+  std::string output;
+  int threads = 0;
+};
+
+// A cell as RFC 4180 quotes it.
+std::string cell(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) {
+    if (c == '"') quoted += '"';
+    quoted += c;
+  }
+  return quoted + "\"";
+}
+
+std::string classes_csv(const Model& model, const Tensor& outputs) {
+  const std::vector<std::string>& classes = model.encoder.classes();
+  std::string text = cell(model.encoder.target());
+  for (const std::string& name : classes) text += "," + cell("p(" + name + ")");
+  text += "\n";
+  const Tensor p = probabilities(model.network, outputs);
+  const std::span<const float> values = p.values<float>();
+  for (std::size_t at = 0; at < values.size(); at += classes.size()) {
+    const std::span<const float> row = values.subspan(at, classes.size());
+    const auto best = std::max_element(row.begin(), row.end()) - row.begin();
+    text += cell(classes[static_cast<std::size_t>(best)]);
+    for (const float v : row) text += fmt::format(",{:.6g}", v);
+    text += "\n";
+  }
+  return text;
+}
+
+std::string values_csv(const Model& model, const Tensor& outputs) {
+  std::string text = cell(model.encoder.target()) + "\n";
+  for (const float v : outputs.values<float>()) {
+    text += fmt::format("{:.7g}\n", model.encoder.original_units(static_cast<double>(v)));
+  }
+  return text;
+}
+
+void predict(const PredictOptions& options) {
+  const Model model = load_model(options.model);
+  const Table table = load_table_for(model, options.data);
+  const Tensor x = model.encoder.features(table, all_rows(table.rows()));
+  const Tensor outputs = apply_model(model, x, options.threads);
+  const std::string text = model.encoder.task() == Task::kRegression ? values_csv(model, outputs)
+                                                                     : classes_csv(model, outputs);
+  if (options.output.empty()) {
+    std::fwrite(text.data(), 1, text.size(), stdout);
+    return;
+  }
+  AtomicFile file(options.output);
+  file.write(std::as_bytes(std::span(text)));
+  file.commit();
+}
+
+}  // namespace
+
+void add_predict(CLI::App& app) {
+  auto options = std::make_shared<PredictOptions>();
+  CLI::App* sub = app.add_subcommand("predict", "Apply a model to raw rows and write the answers");
+  sub->add_option("model", options->model, "Model file")->required();
+  sub->add_option("data", options->data,
+                  "CSV file with the columns that the model was trained on (the target may be "
+                  "absent), built-in data set, or - for standard input")
+      ->required();
+  sub->add_option("-o,--output", options->output, "CSV file to write (default: standard output)");
+  sub->add_option("--threads", options->threads, "Threads; 0 is one a core")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  sub->callback([options] { predict(*options); });
+}
+
+}  // namespace chainrule::cli

@@ -1,0 +1,32 @@
+// Where rows come from: a CSV file, standard input, or a built-in data set.
+#pragma once
+
+#include <string>
+
+#include "chainrule/data.h"
+#include "chainrule/model.h"
+#include "chainrule/train.h"
+
+namespace chainrule::cli {
+
+bool is_builtin(const std::string& name);
+
+/// The built-in data set of that name, or the CSV file at that path; "-" is standard input.
+///
+/// throws  UsageError when `name` is neither, with the nearest built-in name.
+Table load_table(const std::string& name, const CsvOptions& options);
+
+/// The rows of `name`, read as the model's training data were.
+Table load_table_for(const Model& model, const std::string& name);
+
+/// The network's outputs for encoded rows.
+Tensor apply_model(const Model& model, const Tensor& x, int threads);
+
+/// "accuracy 97.5 % (351 of 360), loss 0.0812", or for regression "RMSE 48123 (R² 0.81)" in the
+/// target's own units.
+std::string metrics_text(const Metrics& metrics, const Encoder& encoder);
+
+/// "1,797".
+std::string grouped(std::int64_t number);
+
+}  // namespace chainrule::cli

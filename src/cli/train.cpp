@@ -1,0 +1,278 @@
+// chainrule train: a table in, a model file out.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <iostream>
+
+#include "base/atomic_file.h"
+#include "chainrule/error.h"
+#include "chainrule/model.h"
+#include "cli/commands.h"
+#include "cli/progress.h"
+#include "cli/source.h"
+
+namespace chainrule::cli {
+namespace {
+
+struct TrainOptions {
+  std::string data;
+  std::string target;
+  std::string task = "auto";
+  std::vector<std::string> missing;
+  std::vector<std::string> drop;
+  std::string header = "auto";
+  std::string model;
+  std::string init;
+  std::int64_t epochs = 0;
+  std::int64_t batch = 0;
+  std::string optimizer = "adam";
+  double lr = 0;
+  std::string schedule = "cosine";
+  double clip_norm = 0;
+  double clip_value = 0;
+  std::optional<double> weight_decay;
+  double validation = 0.2;
+  std::uint64_t seed = 0;
+  int threads = 0;
+  std::string output = "model.safetensors";
+  bool quiet = false;
+};
+
+// A message about an option's text begins with the option.
+template <typename Parse>
+auto parsed(const std::string& option, Parse parse) {
+  try {
+    return parse();
+  } catch (const UsageError& error) {
+    throw UsageError(option + ": " + error.what());
+  }
+}
+
+Optimizer optimizer_of(const TrainOptions& options) {
+  const Optimizer plain =
+      parsed("--optimizer", [&] { return Optimizer::parse(options.optimizer); });
+  if (!options.weight_decay) return plain;
+  return parsed("--weight-decay", [&] {
+    return Optimizer::parse(
+        fmt::format("{} weight_decay={}", options.optimizer, *options.weight_decay));
+  });
+}
+
+FitOptions fit_options(const TrainOptions& options) {
+  FitOptions fit;
+  fit.optimizer = optimizer_of(options);
+  fit.schedule = parsed("--schedule", [&] { return Schedule::parse(options.schedule); });
+  if (!options.init.empty()) {
+    fit.init = parsed("--init", [&] { return Initializer::parse(options.init); });
+  }
+  fit.lr = options.lr > 0 ? options.lr : fit.optimizer.usual_rate();
+  fit.clip = {.norm = options.clip_norm, .value = options.clip_value};
+  fit.seed = options.seed;
+  fit.threads = options.threads;
+  return fit;
+}
+
+Task task_of(const std::string& text) {
+  if (text == "classification") return Task::kClassification;
+  return text == "regression" ? Task::kRegression : Task::kAuto;
+}
+
+// The table and the name of its target.
+std::pair<Table, std::string> load(const TrainOptions& options) {
+  CsvOptions csv;
+  csv.missing = options.missing;
+  csv.header = options.header == "yes"  ? Header::kYes
+               : options.header == "no" ? Header::kNo
+                                        : Header::kAuto;
+  if (!options.target.empty()) csv.known_names = {options.target};
+  Table table = load_table(options.data, csv);
+  if (!options.target.empty()) return {std::move(table), options.target};
+  if (!is_builtin(options.data)) {
+    std::string names;
+    for (std::size_t i = 0; i < std::min<std::size_t>(table.columns.size(), 20); ++i) {
+      names += (i == 0 ? "" : ", ") + table.columns[i].name;
+    }
+    if (table.columns.size() > 20) names += ", …";
+    throw UsageError("--target is needed: the column to predict, one of " + names);
+  }
+  std::string last = table.columns.back().name;
+  return {std::move(table), std::move(last)};
+}
+
+struct Prepared {
+  Encoder encoder;
+  Dataset train;
+  Dataset test;
+};
+
+Prepared prepare(const TrainOptions& options) {
+  const auto [table, target] = load(options);
+  const Task task = task_of(options.task);
+  const Split rows =
+      split(table.rows(), options.validation, options.seed, strata(table, target, task));
+  Prepared result;
+  result.encoder = Encoder::fit(
+      table, rows.train,
+      {.target = target, .drop = options.drop, .task = task, .missing = options.missing});
+  result.train = result.encoder.encode(table, rows.train);
+  if (!rows.test.empty()) result.test = result.encoder.encode(table, rows.test);
+  return result;
+}
+
+void announce(const TrainOptions& options, const Prepared& data, const Model& model,
+              const FitOptions& fit) {
+  const std::int64_t train_rows = data.train.x.shape()[0];
+  const std::int64_t test_rows = data.test.x.shape()[0];
+  const std::string kind =
+      data.train.classes.empty()
+          ? "regression of " + data.encoder.target()
+          : fmt::format("{} classes of {}", data.train.classes.size(), data.encoder.target());
+  std::int64_t parameters = 0;
+  for (const ParameterInfo& info : model.network.parameters(model.input)) {
+    parameters += element_count(info.shape);
+  }
+  fmt::print("data      {}: {} rows to train, {} to test, {} features, {}\n", options.data,
+             grouped(train_rows), grouped(test_rows), data.train.x.shape()[1], kind);
+  fmt::print("network   {} ({} parameters)\n", model.network.to_text(), grouped(parameters));
+  fmt::print("training  {}, lr {}, {}, batch {}, {} epochs, seed {}\n", fit.optimizer.to_text(),
+             fit.lr, fit.schedule.to_text(), fit.batch, fit.epochs, fit.seed);
+  std::fflush(stdout);
+}
+
+std::map<std::string, std::string> record(const TrainOptions& options, const FitOptions& fit) {
+  std::map<std::string, std::string> entries{{"data", options.data},
+                                             {"optimizer", fit.optimizer.to_text()},
+                                             {"lr", fmt::format("{}", fit.lr)},
+                                             {"schedule", fit.schedule.to_text()},
+                                             {"epochs", std::to_string(fit.epochs)},
+                                             {"batch", std::to_string(fit.batch)},
+                                             {"seed", std::to_string(fit.seed)},
+                                             {"validation", fmt::format("{}", options.validation)}};
+  if (fit.init) entries["init"] = fit.init->to_text();
+  if (fit.clip.norm > 0) entries["clip_norm"] = fmt::format("{}", fit.clip.norm);
+  if (fit.clip.value > 0) entries["clip_value"] = fmt::format("{}", fit.clip.value);
+  return entries;
+}
+
+void take_weights(Model& model, const Parameters& parameters) {
+  for (const ParameterInfo& info : model.network.parameters(model.input)) {
+    model.parameters.insert_or_assign(info.name, parameters.at(info.name));
+  }
+}
+
+FitResult run_fit(const TrainOptions& options, const Prepared& data, Model& model,
+                  const FitOptions& how) {
+  auto parameters = std::make_shared<Parameters>();
+  try {
+    ProgressView view(options.quiet ? View::kNone : view_for_standard_output(),
+                      !data.train.classes.empty());
+    const FitResult result = fit(model.network, parameters, data.train, &data.test, how,
+                                 [&](const Progress& progress) { view.show(progress); });
+    take_weights(model, *parameters);
+    return result;
+  } catch (const NonFiniteError& error) {
+    take_weights(model, *parameters);
+    save_model(options.output, model);
+    throw NonFiniteError(fmt::format("{}; they are saved in {}", error.what(), options.output),
+                         error.step, error.node, error.nan_count, error.inf_count);
+  }
+}
+
+void train(const TrainOptions& options) {
+  FitOptions how = fit_options(options);
+  Sequential network;
+  if (!options.model.empty()) {
+    network = parsed("--model", [&] { return Sequential::parse(options.model); });
+  }
+  AtomicFile(options.output);  // a place that cannot be written is better known before training
+  const Prepared data = prepare(options);
+  const std::int64_t rows = data.train.x.shape()[0];
+  const std::int64_t features = data.train.x.shape()[1];
+  const auto classes = static_cast<std::int64_t>(data.train.classes.size());
+  if (options.model.empty()) {
+    network = Sequential::parse(suggested_model(rows, features, classes));
+  }
+  how.batch = options.batch > 0 ? options.batch : suggested_batch(rows);
+  how.epochs = options.epochs > 0 ? options.epochs : suggested_epochs(rows, how.batch);
+
+  Model model;
+  model.network = network;
+  model.input = {features};
+  model.encoder = data.encoder;
+  model.training = record(options, how);
+  training_step(network, {1, features}, classes);  // a network that does not fit is refused here
+  if (!options.quiet) announce(options, data, model, how);
+  const FitResult result = run_fit(options, data, model, how);
+  const bool tested = result.validation.rows > 0;
+  const std::string outcome =
+      tested ? metrics_text(result.validation, data.encoder)
+             : metrics_text(
+                   measure(network, apply_model(model, data.train.x, options.threads), data.train),
+                   data.encoder);
+  model.training[tested ? "test" : "train"] = outcome;
+  save_model(options.output, model);
+  if (options.quiet) return;
+  fmt::print("{}      {}\n", tested ? "test" : "fit ", outcome);
+  fmt::print("time      {:.1f} s, {} steps\n", result.seconds, grouped(result.steps));
+  fmt::print("model     {}\n", options.output);
+}
+
+}  // namespace
+
+void add_train(CLI::App& app) {
+  auto options = std::make_shared<TrainOptions>();
+  CLI::App* sub = app.add_subcommand("train", "Train a network on a table and save the model");
+  sub->add_option("data", options->data, "CSV file, or a built-in data set (see datasets)")
+      ->required();
+  sub->add_option("--target", options->target,
+                  "Column to predict, by name or number from 1 (built-in: the last)");
+  sub->add_option("--task", options->task, "What the target is")
+      ->check(CLI::IsMember({"auto", "classification", "regression"}))
+      ->capture_default_str();
+  sub->add_option("--missing", options->missing,
+                  "Cells that mean \"missing\", as in --missing ?,n/a")
+      ->delimiter(',');
+  sub->add_option("--drop", options->drop, "Columns to leave out")->delimiter(',');
+  sub->add_option("--header", options->header, "Whether the first line names the columns")
+      ->check(CLI::IsMember({"auto", "yes", "no"}))
+      ->capture_default_str();
+  sub->add_option(
+      "--model", options->model,
+      "Layers, as \"linear 128, relu, dropout 0.2, linear 10\" (default: by size of the "
+      "data)");
+  sub->add_option("--init", options->init,
+                  "First weights: he_normal, xavier_uniform, normal:0.01, … (default: by layer)");
+  sub->add_option("--epochs", options->epochs, "Passes over the data (default: some 3000 steps)")
+      ->check(CLI::Range(1, 1000000000));
+  sub->add_option("--batch", options->batch, "Rows a step (default: by number of rows)")
+      ->check(CLI::Range(1, 1000000000));
+  sub->add_option("--optimizer", options->optimizer,
+                  "adam, adamw, rmsprop or sgd, with options as in \"sgd momentum=0.9 nesterov\"")
+      ->capture_default_str();
+  sub->add_option("--lr", options->lr, "Learning rate (default: the optimizer's usual one)")
+      ->check(CLI::PositiveNumber);
+  sub->add_option("--schedule", options->schedule,
+                  "Of the learning rate: constant, cosine, exponential, linear, one_cycle, step, "
+                  "with options as in \"cosine warmup=100 min=0.01\"")
+      ->capture_default_str();
+  sub->add_option("--clip-norm", options->clip_norm, "Largest norm of all gradients together")
+      ->check(CLI::PositiveNumber);
+  sub->add_option("--clip-value", options->clip_value, "Largest element of a gradient")
+      ->check(CLI::PositiveNumber);
+  sub->add_option("--weight-decay", options->weight_decay, "Pull of the weights towards 0")
+      ->check(CLI::NonNegativeNumber);
+  sub->add_option("--validation", options->validation, "Share of the rows held out to test on")
+      ->capture_default_str();
+  sub->add_option("--seed", options->seed, "Of the split, the first weights, the order and dropout")
+      ->capture_default_str();
+  sub->add_option("--threads", options->threads, "Threads; 0 is one a core")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+  sub->add_option("-o,--output", options->output, "Where the model is written")
+      ->capture_default_str();
+  sub->add_flag("--quiet", options->quiet, "Print nothing");
+  sub->footer("Layers:\n" + layer_reference());
+  sub->callback([options] { train(*options); });
+}
+
+}  // namespace chainrule::cli

@@ -1,0 +1,124 @@
+// First values of weights. Every number comes from the counter-based generator at (seed, parameter,
+// step 0, position); training steps count from 1, so dropout never sees the same numbers.
+#include <fmt/format.h>
+
+#include <cmath>
+#include <numbers>
+
+#include "base/nearest.h"
+#include "base/philox.h"
+#include "base/phrase_rules.h"
+#include "chainrule/error.h"
+#include "chainrule/nn.h"
+
+namespace chainrule {
+namespace {
+
+using Kind = Initializer::Kind;
+
+struct InitializerName {
+  std::string_view name;
+  Kind kind;
+  double value;  // when none is given
+  bool needs_value;
+};
+
+// The first name of a kind is the one it is written by.
+constexpr InitializerName kNames[] = {
+    {"zeros", Kind::kConstant, 0, false},
+    {"ones", Kind::kConstant, 1, false},
+    {"constant", Kind::kConstant, 0, true},
+    {"normal", Kind::kNormal, 1, true},
+    {"uniform", Kind::kUniform, 1, true},
+    {"xavier_normal", Kind::kXavierNormal, 1, false},
+    {"xavier_uniform", Kind::kXavierUniform, 1, false},
+    {"glorot_normal", Kind::kXavierNormal, 1, false},
+    {"glorot_uniform", Kind::kXavierUniform, 1, false},
+    {"he_normal", Kind::kHeNormal, std::numbers::sqrt2, false},
+    {"he_uniform", Kind::kHeUniform, std::numbers::sqrt2, false},
+    {"kaiming_normal", Kind::kHeNormal, std::numbers::sqrt2, false},
+    {"kaiming_uniform", Kind::kHeUniform, std::numbers::sqrt2, false},
+};
+
+double uniform(const PhiloxStream& stream, std::uint64_t index, double limit) {
+  return limit * (2 * stream.uniform(index) - 1);
+}
+
+double normal(const PhiloxStream& stream, std::uint64_t index, double deviation) {
+  const double radius = std::sqrt(-2 * std::log(1 - stream.uniform(2 * index)));
+  return deviation * radius * std::cos(2 * std::numbers::pi * stream.uniform(2 * index + 1));
+}
+
+double first_value(const ParameterInfo& info, const PhiloxStream& stream, std::uint64_t index) {
+  const double g = info.initializer.value;
+  const auto fan_in = static_cast<double>(info.fan_in);
+  const auto fan_out = static_cast<double>(info.fan_out);
+  switch (info.initializer.kind) {
+    case Kind::kConstant: return g;
+    case Kind::kNormal: return normal(stream, index, g);
+    case Kind::kUniform: return uniform(stream, index, g);
+    case Kind::kXavierNormal: return normal(stream, index, g * std::sqrt(2 / (fan_in + fan_out)));
+    case Kind::kXavierUniform: return uniform(stream, index, g * std::sqrt(6 / (fan_in + fan_out)));
+    case Kind::kHeNormal: return normal(stream, index, g * std::sqrt(1 / fan_in));
+    case Kind::kHeUniform: return uniform(stream, index, g * std::sqrt(3 / fan_in));
+  }
+  return 0;
+}
+
+}  // namespace
+
+Initializer Initializer::parse(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  std::vector<std::string> known;
+  for (const InitializerName& entry : kNames) {
+    known.emplace_back(entry.name);
+    if (entry.name != text.substr(0, colon)) continue;
+    Initializer result{entry.kind, entry.value};
+    const std::string_view name = entry.name;
+    if (colon == std::string_view::npos) {
+      if (entry.needs_value) {
+        throw UsageError(fmt::format("initialiser {0} needs a number, as in {0}:0.01", name));
+      }
+      return result;
+    }
+    if (!parse_number(text.substr(colon + 1), result.value) ||
+        (result.kind != Kind::kConstant && result.value <= 0)) {
+      throw UsageError(fmt::format("initialiser {}: expected a {}number after \":\", got \"{}\"",
+                                   name, result.kind == Kind::kConstant ? "" : "positive ",
+                                   text.substr(colon + 1)));
+    }
+    return result;
+  }
+  throw UsageError(unknown_name("initialiser", text.substr(0, colon), known));
+}
+
+std::string Initializer::to_text() const {
+  for (const InitializerName& entry : kNames) {
+    if (entry.kind == kind && !entry.needs_value && entry.value == value) {
+      return std::string(entry.name);
+    }
+  }
+  for (const InitializerName& entry : kNames) {
+    const bool takes_value = entry.kind != Kind::kConstant || entry.needs_value;
+    if (entry.kind == kind && takes_value) return fmt::format("{}:{}", entry.name, value);
+  }
+  return {};
+}
+
+TensorMap initialize(const Sequential& model, const Shape& input, std::uint64_t seed,
+                     std::optional<Initializer> init) {
+  TensorMap tensors;
+  std::uint32_t index = 0;
+  for (const ParameterInfo& info : model.parameters(input, init)) {
+    const PhiloxStream stream{seed, index++, 0};
+    Tensor tensor(DType::kF32, info.shape);
+    const std::span<float> values = tensor.values<float>();
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      values[i] = static_cast<float>(first_value(info, stream, i));
+    }
+    tensors.emplace(info.name, std::move(tensor));
+  }
+  return tensors;
+}
+
+}  // namespace chainrule

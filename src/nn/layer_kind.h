@@ -1,0 +1,70 @@
+// What a layer is: its name, its options, what it does and how it builds its nodes. One block in
+// layers.cpp fills one LayerKind; sizes, names, initial values and the summary follow from it.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/phrase_rules.h"
+#include "chainrule/nn.h"
+
+namespace chainrule {
+
+/// What a layer's build function is given beside its input.
+class LayerScope {
+ public:
+  LayerScope(const Phrase& of_layer, std::size_t at_number, const Initializer& preferred,
+             const BuildOptions& given, Network& network)
+      : layer(of_layer),
+        number(at_number),
+        options(given),
+        preferred_(preferred),
+        network_(network) {}
+
+  const Phrase& layer;
+  const std::size_t number;  // counted from 1
+  const BuildOptions& options;
+
+  /// A trained parameter that starts at random: by `own` (an initialiser's text, or ""), else by
+  /// the one that was asked for the whole network, else by what suits the layer that follows.
+  Value weight(Graph& graph, const std::string& name, Shape shape, std::int64_t fan_in,
+               std::int64_t fan_out, const std::string& own = {});
+
+  /// A parameter that starts at one value: a bias, a scale, a running statistic.
+  Value parameter(Graph& graph, const std::string& name, Shape shape, double first = 0,
+                  bool trained = true);
+
+ private:
+  Value declare(Graph& graph, ParameterInfo info);
+
+  const Initializer& preferred_;
+  Network& network_;
+};
+
+/// What initial weights suit the layer before this one.
+enum class Suits {
+  kXavier,
+  kHe,
+  kSkip,  // ask the layer after this one: dropout, reshape
+};
+
+struct LayerKind {
+  PhraseRule rule;
+  std::string_view usage;    // "linear UNITS [bias=true] [init=he_normal]"
+  std::string_view meaning;  // one sentence
+  Suits suits = Suits::kXavier;
+  Value (*build)(LayerScope& scope, Value x) = nullptr;
+};
+
+/// Every kind of layer there is, by name.
+const std::vector<LayerKind>& layer_kinds();
+
+/// "expected input <expected>, got <x's shape>" as a ShapeError; the caller puts the layer's name
+/// in front.
+[[noreturn]] void bad_input(const std::string& expected, const Value& x);
+
+/// "[B, 28, 28]" for {B, 28, 28}: the first axis is the batch, whatever its extent.
+std::string batch_shape(const Shape& shape);
+
+}  // namespace chainrule

@@ -1,0 +1,240 @@
+// The loop: batches in, steps out, and what to do when a number stops being finite. Everything that
+// a step depends on is a function of (options, step), so that an epoch can be run again exactly to
+// find its first bad step.
+#include <fmt/format.h>
+
+#include <chrono>
+#include <cmath>
+
+#include "chainrule/error.h"
+#include "chainrule/train.h"
+#include "train/non_finite.h"
+
+namespace chainrule {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void check(const FitOptions& options, const Dataset& train) {
+  if (options.epochs < 1) {
+    throw UsageError(fmt::format("epochs must be at least 1, got {}", options.epochs));
+  }
+  if (options.batch < 1) {
+    throw UsageError(fmt::format("batch must be at least 1, got {}", options.batch));
+  }
+  if (!std::isfinite(options.lr) || options.lr < 0) {
+    throw UsageError(fmt::format("lr must be a positive number, got {}", options.lr));
+  }
+  if (train.x.shape()[0] == 0) throw DataError("no rows to train on");
+}
+
+// One batch size's graph and program.
+struct Step {
+  Step(const Sequential& model, const Shape& input, std::int64_t classes,
+       const StepOptions& options)
+      : rows(input[0]), graph(training_step(model, input, classes, options)) {}
+
+  void compile(const std::shared_ptr<Parameters>& parameters,
+               const std::shared_ptr<cpu::ThreadPool>& threads) {
+    program.emplace(*graph, parameters, CompileOptions{.threads = threads, .guard = "loss"});
+  }
+
+  std::int64_t rows;
+  std::unique_ptr<Graph> graph;
+  std::optional<Program> program;
+};
+
+class Training {
+ public:
+  Training(const Sequential& model, std::shared_ptr<Parameters> parameters, const Dataset& train,
+           const Dataset* validation, const FitOptions& options)
+      : model_(model),
+        parameters_(std::move(parameters)),
+        train_(train),
+        validation_(validation),
+        options_(options),
+        threads_(make_thread_pool(options.threads)),
+        batches_(all_rows(train.x.shape()[0]), options.batch, options.seed),
+        rate_(options.lr > 0 ? options.lr : options.optimizer.usual_rate()) {
+    const std::int64_t rows = train.x.shape()[0];
+    const std::int64_t batch = std::min(options.batch, rows);
+    steps_.push_back(make_step(batch));
+    if (rows % batch != 0) steps_.push_back(make_step(rows % batch));
+    const TensorMap weights = initialize(model, example_shape(), options.seed, options.init);
+    for (Step& step : steps_) {
+      declare_parameters(*parameters_, *step.graph, weights);
+      step.compile(parameters_, threads_);
+    }
+    if (validation_ != nullptr && validation_->x.shape()[0] > 0) {
+      predictor_.emplace(model, example_shape(), parameters_, threads_);
+    }
+    last_good_ = parameters_->tensors();
+  }
+
+  FitResult run(const std::function<void(const Progress&)>& report) {
+    start_ = std::chrono::steady_clock::now();
+    progress_.epochs = options_.epochs;
+    progress_.steps = options_.epochs * batches_.count();
+    for (std::int64_t epoch = 1; epoch <= options_.epochs; ++epoch) run_epoch(epoch, report);
+    FitResult result;
+    result.steps = progress_.steps;
+    result.seconds = seconds_since(start_);
+    result.training = progress_.training;
+    result.validation = progress_.validation;
+    return result;
+  }
+
+ private:
+  Shape example_shape() const { return {train_.x.shape().begin() + 1, train_.x.shape().end()}; }
+  bool classifies() const { return !train_.classes.empty(); }
+
+  Step make_step(std::int64_t rows) const {
+    Shape input = train_.x.shape();
+    input[0] = rows;
+    return Step(model_, input, static_cast<std::int64_t>(train_.classes.size()),
+                {.optimizer = options_.optimizer,
+                 .clip = options_.clip,
+                 .seed = static_cast<std::int64_t>(options_.seed)});
+  }
+
+  std::int64_t number_of(std::int64_t epoch, std::int64_t batch) const {
+    return (epoch - 1) * batches_.count() + batch + 1;
+  }
+
+  Step& step_for(std::span<const std::int64_t> rows) {
+    return static_cast<std::int64_t>(rows.size()) == steps_[0].rows ? steps_[0] : steps_[1];
+  }
+
+  double rate_at(std::int64_t number) const {
+    return rate_ * learning_rate(options_.schedule, number, options_.epochs * batches_.count());
+  }
+
+  // False when the loss is not finite; nothing has changed then.
+  bool run_step(Program& program, std::span<const std::int64_t> rows, std::int64_t number) {
+    gather_rows(train_.x, rows, std::as_writable_bytes(program.input<float>("x")));
+    if (classifies()) {
+      gather_rows(train_.labels, rows,
+                  std::as_writable_bytes(program.input<std::int32_t>("target")));
+    } else {
+      gather_rows(train_.y, rows, std::as_writable_bytes(program.input<float>("target")));
+    }
+    program.input<float>("lr")[0] = static_cast<float>(rate_at(number));
+    program.input<float>("step")[0] = static_cast<float>(number);
+    return program.run();
+  }
+
+  void run_epoch(std::int64_t epoch, const std::function<void(const Progress&)>& report) {
+    batches_.start_epoch(static_cast<std::uint32_t>(epoch));
+    progress_.epoch = epoch;
+    progress_.epoch_done = false;
+    progress_.validation = {};
+    double loss = 0;     // summed over rows
+    double correct = 0;  // rows
+    std::int64_t seen = 0;
+    for (std::int64_t b = 0; b < batches_.count(); ++b) {
+      const std::span<const std::int64_t> rows = batches_[b];
+      Program& program = *step_for(rows).program;
+      if (!run_step(program, rows, number_of(epoch, b))) fail(epoch, b);
+      const auto count = static_cast<std::int64_t>(rows.size());
+      seen += count;
+      loss += static_cast<double>(program.output<float>("loss")[0]) * static_cast<double>(count);
+      if (classifies()) correct += static_cast<double>(program.output<float>("correct")[0]);
+      progress_.step = number_of(epoch, b);
+      progress_.training.rows = seen;
+      progress_.training.loss = loss / static_cast<double>(seen);
+      progress_.training.rmse = std::sqrt(progress_.training.loss);
+      progress_.training.accuracy = correct / static_cast<double>(seen);
+      progress_.epoch_done = b + 1 == batches_.count();
+      if (progress_.epoch_done) finish_epoch(epoch);
+      if (report) tell(report, epoch, seen);
+    }
+  }
+
+  // The loss of an epoch's last step may be finite and its update not.
+  void finish_epoch(std::int64_t epoch) {
+    if (!all_finite(parameters_->tensors())) fail(epoch, batches_.count() - 1);
+    last_good_ = parameters_->tensors();
+    if (predictor_) {
+      progress_.validation = measure(model_, (*predictor_)(validation_->x), *validation_);
+    }
+  }
+
+  void tell(const std::function<void(const Progress&)>& report, std::int64_t epoch,
+            std::int64_t seen) {
+    const double seconds = seconds_since(start_);
+    const double rows = static_cast<double>((epoch - 1) * train_.x.shape()[0] + seen);
+    progress_.rows_per_second = rows / std::max(seconds, 1e-9);
+    const double left = static_cast<double>(options_.epochs * train_.x.shape()[0]) - rows;
+    progress_.seconds_left = left / std::max(progress_.rows_per_second, 1e-9);
+    report(progress_);
+  }
+
+  void restore(const TensorMap& tensors) {
+    for (const auto& [name, tensor] : tensors) parameters_->set(name, tensor);
+  }
+
+  // Runs the epoch again from its start, keeping the parameters of one step back, and stops at the
+  // first step that spoils anything: its loss, or the parameters through its gradient.
+  [[noreturn]] void fail(std::int64_t epoch, std::int64_t last) {
+    restore(last_good_);
+    for (std::int64_t b = 0; b <= last; ++b) {
+      const std::span<const std::int64_t> rows = batches_[b];
+      const std::int64_t number = number_of(epoch, b);
+      const TensorMap before = parameters_->tensors();
+      const bool loss_is_finite = run_step(*step_for(rows).program, rows, number);
+      if (loss_is_finite && all_finite(parameters_->tensors())) continue;
+      restore(before);
+      explain(rows, number, loss_is_finite ? "gradient" : "loss");
+    }
+    throw Error("a step gave NaN or infinity once and not when it was run again");
+  }
+
+  [[noreturn]] void explain(std::span<const std::int64_t> rows, std::int64_t number,
+                            const std::string& what) {
+    TensorMap feed = parameters_->tensors();
+    feed.insert_or_assign("x", gather_rows(train_.x, rows));
+    feed.insert_or_assign("target", gather_rows(classifies() ? train_.labels : train_.y, rows));
+    feed.insert_or_assign("lr", Tensor::of<float>({}, {static_cast<float>(rate_at(number))}));
+    feed.insert_or_assign("step", Tensor::of<float>({}, {static_cast<float>(number)}));
+    const NonFiniteNode node =
+        first_non_finite(*step_for(rows).graph, feed).value_or(NonFiniteNode{});
+    const std::string cause = node.place.empty() ? std::string()
+                                                 : fmt::format(": {} has {} NaN and {} Inf",
+                                                               node.place, node.nans, node.infs);
+    const std::string kept = number == 1
+                                 ? "the initial weights are kept"
+                                 : fmt::format("the weights of step {} are kept", number - 1);
+    throw NonFiniteError(
+        fmt::format("step {}: the {} is not finite{}; {}; lower the learning rate (--lr) or limit "
+                    "the gradients (--clip-norm)",
+                    number, what, cause, kept),
+        number, node.name, node.nans, node.infs);
+  }
+
+  const Sequential& model_;
+  std::shared_ptr<Parameters> parameters_;
+  const Dataset& train_;
+  const Dataset* validation_;
+  const FitOptions& options_;
+  std::shared_ptr<cpu::ThreadPool> threads_;
+  Batches batches_;
+  double rate_;
+  std::vector<Step> steps_;  // for a full batch, and for the last short one
+  std::optional<Predictor> predictor_;
+  TensorMap last_good_;  // at the start of the epoch
+  Progress progress_;
+  std::chrono::steady_clock::time_point start_;
+};
+
+}  // namespace
+
+FitResult fit(const Sequential& model, const std::shared_ptr<Parameters>& parameters,
+              const Dataset& train, const Dataset* validation, const FitOptions& options,
+              const std::function<void(const Progress&)>& report) {
+  check(options, train);
+  return Training(model, parameters, train, validation, options).run(report);
+}
+
+}  // namespace chainrule

@@ -1,0 +1,132 @@
+// Applying a network to many rows, and measuring what comes out in float64.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "chainrule/error.h"
+#include "chainrule/ops.h"
+#include "chainrule/train.h"
+
+namespace chainrule {
+namespace {
+
+// Large enough to pay for a call, small enough for its activations to stay in the cache.
+constexpr std::int64_t kRows = 256;
+
+Shape with_rows(const Shape& example, std::int64_t rows) {
+  Shape shape = example;
+  shape.insert(shape.begin(), rows);
+  return shape;
+}
+
+Program prediction_program(const Sequential& model, const Shape& input,
+                           std::shared_ptr<Parameters> parameters,
+                           std::shared_ptr<cpu::ThreadPool> threads) {
+  Graph graph("predict");
+  const Value x = graph.input("x", {DType::kF32, with_rows(input, kRows)});
+  graph.output("y", model.build(x).output);
+  return Program(graph, std::move(parameters), {.threads = std::move(threads), .guard = {}});
+}
+
+Metrics of_classes(const Sequential& model, const Tensor& outputs, const Dataset& data) {
+  const Tensor p = probabilities(model, outputs);
+  const std::span<const float> values = p.values<float>();
+  const std::span<const std::int32_t> labels = data.labels.values<std::int32_t>();
+  const auto classes = static_cast<std::size_t>(p.shape()[1]);
+  Metrics m;
+  m.rows = data.labels.size();
+  for (std::size_t row = 0; row < labels.size(); ++row) {
+    const std::span<const float> of_row = values.subspan(row * classes, classes);
+    const auto label = static_cast<std::size_t>(labels[row]);
+    m.loss -= std::log(std::max(static_cast<double>(of_row[label]), 1e-30));
+    const auto best = std::max_element(of_row.begin(), of_row.end()) - of_row.begin();
+    m.accuracy += static_cast<std::size_t>(best) == label ? 1 : 0;
+  }
+  m.loss /= static_cast<double>(m.rows);
+  m.accuracy /= static_cast<double>(m.rows);
+  return m;
+}
+
+Metrics of_values(const Tensor& outputs, const Dataset& data) {
+  const std::span<const float> y = outputs.values<float>();
+  const std::span<const float> t = data.y.values<float>();
+  const auto n = static_cast<double>(t.size());
+  double mean = 0;
+  for (const float v : t) mean += static_cast<double>(v) / n;
+  double errors = 0;
+  double spread = 0;
+  for (std::size_t i = 0; i < t.size(); ++i) {
+    const double target = static_cast<double>(t[i]);
+    errors += std::pow(static_cast<double>(y[i]) - target, 2);
+    spread += std::pow(target - mean, 2);
+  }
+  Metrics m;
+  m.rows = data.y.shape()[0];
+  m.loss = errors / n;
+  m.rmse = std::sqrt(m.loss);
+  m.r2 = spread > 0 ? 1 - errors / spread : 0;
+  return m;
+}
+
+}  // namespace
+
+Predictor::Predictor(const Sequential& model, const Shape& input,
+                     std::shared_ptr<Parameters> parameters,
+                     std::shared_ptr<cpu::ThreadPool> threads)
+    : input_(input),
+      outputs_(element_count(model.output_shape(input))),
+      program_(prediction_program(model, input, std::move(parameters), std::move(threads))) {}
+
+Tensor Predictor::operator()(const Tensor& x) {
+  const std::int64_t rows = x.shape().empty() ? 0 : x.shape()[0];
+  if (x.shape() != with_rows(input_, rows)) {
+    throw ShapeError(fmt::format("the network was built for examples {}, got a batch {}",
+                                 to_string(input_), to_string(x.shape())));
+  }
+  const auto width = static_cast<std::size_t>(element_count(input_));
+  const auto outputs = static_cast<std::size_t>(outputs_);
+  const std::span<const float> from = x.values<float>();
+  const std::span<float> in = program_.input<float>("x");
+  Tensor y(DType::kF32, {rows, outputs_});
+  const std::span<float> to = y.values<float>();
+  for (std::int64_t row = 0; row < rows; row += kRows) {
+    const auto first = static_cast<std::size_t>(row);
+    const auto count = static_cast<std::size_t>(std::min(kRows, rows - row));
+    // The rows of a short last batch that are left from the one before are computed and not read.
+    std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(first * width), count * width,
+                in.begin());
+    program_.run();
+    std::copy_n(program_.output<float>("y").begin(), count * outputs,
+                to.begin() + static_cast<std::ptrdiff_t>(first * outputs));
+  }
+  return y;
+}
+
+Tensor probabilities(const Sequential& model, Tensor outputs) {
+  if (!model.layers().empty() && model.layers().back().name == "softmax") return outputs;
+  const auto classes = static_cast<std::size_t>(outputs.shape()[1]);
+  const std::span<float> values = outputs.values<float>();
+  for (std::size_t at = 0; at < values.size(); at += classes) {
+    const std::span<float> row = values.subspan(at, classes);
+    const float largest = *std::max_element(row.begin(), row.end());
+    double total = 0;
+    for (float& v : row) {
+      v = std::exp(v - largest);
+      total += static_cast<double>(v);
+    }
+    for (float& v : row) v = static_cast<float>(static_cast<double>(v) / total);
+  }
+  return outputs;
+}
+
+Metrics measure(const Sequential& model, const Tensor& outputs, const Dataset& data) {
+  if (outputs.shape().size() != 2 || outputs.shape()[0] != data.x.shape()[0]) {
+    throw ShapeError(fmt::format("measure: expected outputs of {} rows, got {}", data.x.shape()[0],
+                                 to_string(outputs.shape())));
+  }
+  return data.classes.empty() ? of_values(outputs, data) : of_classes(model, outputs, data);
+}
+
+}  // namespace chainrule

@@ -1,0 +1,140 @@
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "chainrule/error.h"
+#include "chainrule/nn.h"
+#include "chainrule/ops.h"
+#include "nn/layer_kind.h"
+
+using namespace chainrule;
+
+namespace {
+
+Value images(Graph& graph, Shape shape) {
+  return graph.input("x", {DType::kF32, std::move(shape)});
+}
+
+}  // namespace
+
+TEST_CASE("a model's text round-trips and equals the same model from C++") {
+  const char* text = "linear 128 bias=false, leaky_relu 0.2, dropout 0.5, linear 10, softmax";
+  const Sequential model = Sequential::parse(text);
+  CHECK(model.to_text() == text);
+  CHECK(Sequential({layers::linear(128, false), layers::leaky_relu(0.2), layers::dropout(0.5),
+                    layers::linear(10), layers::softmax()}) == model);
+  CHECK(Sequential::parse(" Linear  128,relu ,linear 10 init=normal:0.01").to_text() ==
+        "linear 128, relu, linear 10 init=normal:0.01");
+  CHECK(layers::reshape({8, 8, 1}).text == "reshape 8x8x1");
+}
+
+TEST_CASE("every kind of layer builds, round-trips and has a C++ call of the same name") {
+  using namespace layers;
+  const std::vector<Phrase> calls{linear(3),   relu(),         leaky_relu(), elu(),
+                                  sigmoid(),   layers::tanh(), softplus(),   gelu(),
+                                  gelu_tanh(), silu(),         softmax(),    dropout(0.5),
+                                  flatten(),   reshape({2, 3})};
+  CHECK(calls.size() == layer_kinds().size());
+  for (const LayerKind& kind : layer_kinds()) {
+    CAPTURE(kind.rule.name);
+    CHECK(std::any_of(calls.begin(), calls.end(),
+                      [&](const Phrase& call) { return call.name == kind.rule.name; }));
+    CHECK(kind.usage.substr(0, kind.rule.name.size()) == kind.rule.name);
+    CHECK(!kind.meaning.empty());
+  }
+  for (const Phrase& call : calls) {
+    CHECK(Sequential::parse(call.text).layers()[0] == call);
+    CHECK(!Sequential({call}).output_shape({6}).empty());
+  }
+}
+
+TEST_CASE("sizes come from the input and parameters are named by layer") {
+  const Sequential model = Sequential::parse("flatten, linear 128, relu, linear 10");
+  const std::vector<ParameterInfo> p = model.parameters({28, 28, 1});
+  REQUIRE(p.size() == 4);
+  CHECK(p[0].name == "2.weight");
+  CHECK(p[0].shape == Shape{784, 128});
+  CHECK(p[1].name == "2.bias");
+  CHECK(p[3].name == "4.bias");
+  CHECK(p[3].shape == Shape{10});
+  CHECK(model.output_shape({28, 28, 1}) == Shape{10});
+  // Axes between the batch and the last are kept.
+  CHECK(Sequential::parse("linear 4").output_shape({7, 3}) == Shape{7, 4});
+}
+
+TEST_CASE("the summary lists layers, shapes and parameter counts") {
+  CHECK(Sequential::parse("linear 128, relu, linear 10").summary({784}) ==
+        "      layer       output      parameters\n"
+        "   1  linear 128  [B, 128]       100,480\n"
+        "   2  relu        [B, 128]             0\n"
+        "   3  linear 10   [B, 10]          1,290\n"
+        "      total                      101,770\n");
+}
+
+TEST_CASE("a linear layer computes x·W + b") {
+  Graph graph;
+  const Network network = Sequential::parse("linear 2").build(images(graph, {2, 3}));
+  const Evaluation run(graph, {{"x", Tensor::of<double>({2, 3}, {1, 2, 3, 4, 5, 6})},
+                               {"1.weight", Tensor::of<double>({3, 2}, {1, 0, 0, 1, 1, 1})},
+                               {"1.bias", Tensor::of<double>({2}, {10, 20})}});
+  const Tensor y = run.value(network.output);
+  CHECK(y.values<double>()[0] == 14);
+  CHECK(y.values<double>()[1] == 25);
+  CHECK(y.values<double>()[2] == 20);
+  CHECK(y.values<double>()[3] == 31);
+}
+
+TEST_CASE("dropout drops in training and does nothing in prediction") {
+  const Sequential model = Sequential::parse("dropout 0.25");
+  Graph graph;
+  const Value x = images(graph, {100, 40});
+  const Value step = graph.input("step", {DType::kF32, {}});
+  CHECK(model.build(x).output == x);
+  CHECK_THROWS_AS(model.build(x, {.mode = Mode::kTrain}), UsageError);
+  const Network training = model.build(x, {.mode = Mode::kTrain, .step = step, .seed = 3});
+  const Evaluation run(graph, {{"x", Tensor::of<double>({100, 40}, std::vector<double>(4000, 1.0))},
+                               {"step", Tensor::of<double>({}, {1})}});
+  double total = 0;
+  int dropped = 0;
+  const Tensor y = run.value(training.output);
+  for (const double v : y.values<double>()) {
+    total += v;
+    dropped += v == 0 ? 1 : 0;
+  }
+  CHECK(dropped == doctest::Approx(1000).epsilon(0.1));
+  CHECK(total == doctest::Approx(4000).epsilon(0.05));
+}
+
+TEST_CASE("errors name the layer, the place in the text and the nearest name") {
+  CHECK_THROWS_WITH_AS(Sequential::parse("linear 128, rellu, linear 10"),
+                       "column 13: unknown layer \"rellu\"; did you mean \"relu\"? There are: "
+                       "dropout, elu, flatten, gelu, gelu_tanh, leaky_relu, linear, relu, reshape, "
+                       "sigmoid, silu, softmax, softplus, tanh",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(
+      Sequential::parse("linear"),
+      "column 1: linear needs units (a whole number, 1 to 1000000), as in \"linear ...\"",
+      UsageError);
+  CHECK_THROWS_WITH_AS(Sequential::parse("relu, linear 2.5"),
+                       "column 14: linear: units must be a whole number, 1 to 1000000, got \"2.5\"",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(Sequential::parse("linear 10 units=5"),
+                       "column 11: linear: units is given twice", UsageError);
+  CHECK_THROWS_WITH_AS(Sequential::parse("relu 5"), "column 6: relu takes no options, got \"5\"",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(Sequential::parse("linear 4,"), "column 10: no layer given",
+                       UsageError);
+  CHECK_THROWS_AS(Sequential::parse("linear 4 init=he"), UsageError);
+  CHECK_THROWS_AS(Sequential::parse("reshape 8x"), UsageError);
+  CHECK_THROWS_AS(Sequential::parse("dropout 1"), UsageError);
+
+  Graph graph;
+  CHECK_THROWS_WITH_AS(
+      Sequential::parse("linear 64, relu, linear 10 in=128").build(images(graph, {32, 100})),
+      "layer 3 (linear 10 in=128): expected input [B, 128], got [B, 64]", ShapeError);
+  CHECK_THROWS_WITH_AS(Sequential::parse("reshape 8x8x1").output_shape({65}),
+                       "layer 1 (reshape 8x8x1): expected input of 64 numbers an example, got "
+                       "[B, 65]",
+                       ShapeError);
+}

@@ -1,0 +1,144 @@
+// Optimisers against trajectories that tests/optim/make_golden.py computed with NumPy.
+#include <doctest/doctest.h>
+
+#include <cmath>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "chainrule/error.h"
+#include "chainrule/ops.h"
+#include "chainrule/optim.h"
+#include "chainrule/reference.h"
+
+using namespace chainrule;
+
+namespace {
+
+constexpr Type kScalar{DType::kF32, {}};
+
+Tensor tensor(const nlohmann::json& numbers, Shape shape) {
+  return Tensor::of<double>(std::move(shape), numbers.get<std::vector<double>>());
+}
+
+nlohmann::json golden() {
+  std::ifstream file(CHAINRULE_SOURCE_DIR "/tests/optim/golden.json");
+  return nlohmann::json::parse(file);
+}
+
+const std::vector<std::pair<std::string, Shape>> kParameters{
+    {"w1", {3, 4}}, {"b1", {4}}, {"w2", {4, 2}}, {"b2", {2}}};
+
+// The largest difference between two lists of numbers.
+double worst(const std::vector<double>& expected, std::span<const double> got) {
+  REQUIRE(expected.size() == got.size());
+  double difference = 0;
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    difference = std::max(difference, std::fabs(expected[i] - got[i]));
+  }
+  return difference;
+}
+
+}  // namespace
+
+TEST_CASE("optimisers follow the golden trajectories") {
+  const nlohmann::json g = golden();
+  REQUIRE(g["cases"].size() >= 15);
+  for (const nlohmann::json& c : g["cases"]) {
+    const std::string text = c["optimizer"];
+    CAPTURE(text);
+    Graph graph("step");
+    const Value x = graph.input("x", {DType::kF32, {8, 3}});
+    const Value t = graph.input("t", {DType::kF32, {8, 2}});
+    const Value lr = graph.input("lr", kScalar);
+    const Value step = graph.input("step", kScalar);
+    std::vector<Value> p;
+    TensorMap feed{{"x", tensor(g["x"], {8, 3})}, {"t", tensor(g["t"], {8, 2})}};
+    for (const auto& [name, shape] : kParameters) {
+      p.push_back(graph.parameter(name, {DType::kF32, shape}));
+      feed.insert_or_assign(name, tensor(g["start"][name], shape));
+    }
+    const Value loss = mean_squared_error(matmul(tanh(matmul(x, p[0]) + p[1]), p[2]) + p[3], t);
+    apply(Optimizer::parse(text), loss, p, lr, step,
+          {.norm = c["clip_norm"], .value = c["clip_value"]});
+    for (const Value& v : graph.parameters()) {
+      if (is_optimizer_state(v.name())) feed.emplace(v.name(), Tensor(DType::kF64, v.shape()));
+    }
+    feed.insert_or_assign("lr", Tensor::of<double>({}, {c["lr"].get<double>()}));
+
+    std::vector<double> losses;
+    for (int s = 1; s <= g["steps"].get<int>(); ++s) {
+      feed.insert_or_assign("step", Tensor::of<double>({}, {double(s)}));
+      const Evaluation run(graph, feed);
+      if ((s - 1) % g["loss_every"].get<int>() == 0) losses.push_back(run.scalar(loss));
+      for (auto& [name, value] : run.updated()) feed.insert_or_assign(name, value);
+    }
+    CHECK(worst(c["losses"].get<std::vector<double>>(), losses) < 1e-9);
+    for (const auto& [name, shape] : kParameters) {
+      CAPTURE(name);
+      CHECK(worst(c["end"][name].get<std::vector<double>>(), feed.at(name).values<double>()) <
+            1e-9);
+    }
+  }
+}
+
+TEST_CASE("states are parameters that carry the optimiser's and the weight's name") {
+  Graph graph("step");
+  const Value w = graph.parameter("1.weight", {DType::kF32, {3}});
+  const Value lr = graph.input("lr", kScalar);
+  const Value step = graph.input("step", kScalar);
+  apply(Optimizer(), sum(square(w)), {w}, lr, step);
+  REQUIRE(graph.parameters().size() == 3);
+  CHECK(graph.parameters()[1].name() == "adam.m/1.weight");
+  CHECK(graph.parameters()[2].name() == "adam.v/1.weight");
+  CHECK(is_optimizer_state("adam.m/1.weight"));
+  CHECK(!is_optimizer_state("1.weight"));
+  CHECK(graph.updates().size() == 3);
+}
+
+TEST_CASE("clipping by the global norm leaves a small gradient and scales a large one") {
+  for (const double scale : {0.01, 10.0}) {
+    Graph graph("step");
+    const Value a = graph.parameter("a", {DType::kF32, {2}});
+    const Value b = graph.parameter("b", {DType::kF32, {}});
+    const Value lr = graph.input("lr", kScalar);
+    const Value step = graph.input("step", kScalar);
+    // The gradient is scale·(3, 4) and scale·12: its norm is scale·13.
+    const Value loss = scale * (3 * sum(slice(a, {0}, {1})) + 4 * sum(slice(a, {1}, {2})) + 12 * b);
+    apply(Optimizer::parse("sgd"), loss, {a, b}, lr, step, {.norm = 1.0});
+    const Evaluation run(graph, {{"a", Tensor(DType::kF64, {2})},
+                                 {"b", Tensor(DType::kF64, {})},
+                                 {"lr", Tensor::of<double>({}, {1.0})},
+                                 {"step", Tensor::of<double>({}, {1.0})}});
+    const double factor = scale < 1 ? scale : 1.0 / 13;
+    CHECK(run.updated().at("a").values<double>()[0] == doctest::Approx(-3 * factor));
+    CHECK(run.updated().at("a").values<double>()[1] == doctest::Approx(-4 * factor));
+    CHECK(run.updated().at("b").values<double>()[0] == doctest::Approx(-12 * factor));
+  }
+}
+
+TEST_CASE("an optimiser's text round-trips, and a wrong one says what there is") {
+  for (const char* text : {"adam", "sgd momentum=0.9 nesterov", "rmsprop decay=0.9 centered",
+                           "adamw weight_decay=0.1"}) {
+    CHECK(Optimizer::parse(text).to_text() == text);
+  }
+  CHECK(Optimizer::parse("  SGD   momentum=0.90 ").to_text() == "sgd momentum=0.90");
+  CHECK(Optimizer::parse("adam beta1=0.9").to_text() == "adam");
+  CHECK_THROWS_WITH_AS(Optimizer::parse("adm"),
+                       "column 1: unknown optimizer \"adm\"; did you mean \"adam\"? There are: "
+                       "adam, adamw, rmsprop, sgd",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(
+      Optimizer::parse("sgd momentun=0.9"),
+      "column 5: unknown option of sgd \"momentun\"; did you mean \"momentum\"? There are: "
+      "momentum, nesterov, weight_decay",
+      UsageError);
+  CHECK_THROWS_WITH_AS(Optimizer::parse("sgd momentum=2"),
+                       "column 5: sgd: momentum must be a number, 0 to 0.9999999, got \"2\"",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(Optimizer::parse("adam beta1=x"),
+                       "column 6: adam: beta1 must be a number, 0 to 0.9999999, got \"x\"",
+                       UsageError);
+  CHECK_THROWS_WITH_AS(Optimizer::parse(""), "column 1: no optimizer given",
+                       UsageError);
+  CHECK_THROWS_AS(Optimizer::parse("sgd nesterov"), UsageError);
+}
