@@ -4,7 +4,7 @@
 
 #include <cmath>
 
-#include "base/philox.h"
+#include "backend/cpu/random.h"
 #include "chainrule/error.h"
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
@@ -36,11 +36,10 @@ class Numbers {
  public:
   Tensor uniform(const Shape& shape, double deviation) {
     Tensor tensor(DType::kF32, shape);
-    const PhiloxStream stream{1, stream_++, 0};
-    std::uint64_t at = 0;
-    for (float& x : tensor.values<float>()) {
-      x = static_cast<float>((stream.uniform(at++) - 0.5) * std::sqrt(12.0) * deviation);
-    }
+    const std::span<float> values = tensor.values<float>();
+    cpu::uniform({1, stream_++, 0}, values.data(), 0, tensor.size());
+    const auto width = static_cast<float>(std::sqrt(12.0) * deviation);
+    for (float& x : values) x = (x - 0.5F) * width;
     return tensor;
   }
   Tensor labels(const Shape& shape, std::int64_t classes) {

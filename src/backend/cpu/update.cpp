@@ -174,11 +174,34 @@ std::size_t length(std::int64_t begin, std::int64_t end) {
 // State that a rule does not have stays null, whatever the offset.
 float* advance(float* state, std::int64_t by) { return state == nullptr ? nullptr : state + by; }
 
-template <class Row>
-void for_each_row(const GradientBlock& g, const Row& row) {
+// Asks for a cache line in order to write it. A line that another core has read since the last
+// update must first be taken back from it, and that takes as long as memory.
+void fetch_to_write(const float* line) {
+#if defined(__x86_64__)
+  asm volatile("prefetchw %0" : : "m"(*line));
+#else
+  __builtin_prefetch(line, 1, 3);
+#endif
+}
+
+constexpr std::int64_t kRowsAhead = 4;
+
+void fetch_row(const float* array, std::int64_t at, std::int64_t n) {
+  constexpr std::int64_t kFloatsPerLine = 16;
+  if (array == nullptr) return;
+  for (std::int64_t i = 0; i < n; i += kFloatsPerLine) fetch_to_write(array + at + i);
+}
+
+template <class Row, class... Arrays>
+void for_each_row(const GradientBlock& g, const Row& row, const Arrays*... arrays) {
+  const auto start = [&](std::int64_t r) {
+    return (g.rectangle.row + r) * g.row_length + g.rectangle.column;
+  };
   for (std::int64_t r = 0; r < g.rectangle.rows; ++r) {
-    const std::int64_t at = (g.rectangle.row + r) * g.row_length + g.rectangle.column;
-    row(at, g.block + r * g.stride, length(0, g.rectangle.columns));
+    if (r + kRowsAhead < g.rectangle.rows) {
+      (fetch_row(arrays, start(r + kRowsAhead), g.rectangle.columns), ...);
+    }
+    row(start(r), g.block + r * g.stride, length(0, g.rectangle.columns));
   }
 }
 
@@ -204,23 +227,32 @@ void update(const Adam& rule, float* weight, float* m, float* v, const float* gr
 }
 
 void update(const Sgd& rule, float* weight, float* velocity, const GradientBlock& gradient) {
-  for_each_row(gradient, [&](std::int64_t at, const float* g, std::size_t n) {
-    HWY_DYNAMIC_DISPATCH(sgd_range)(rule, weight + at, advance(velocity, at), g, n);
-  });
+  for_each_row(
+      gradient,
+      [&](std::int64_t at, const float* g, std::size_t n) {
+        HWY_DYNAMIC_DISPATCH(sgd_range)(rule, weight + at, advance(velocity, at), g, n);
+      },
+      weight, velocity);
 }
 
 void update(const RmsProp& rule, float* weight, float* square, float* mean, float* buffer,
             const GradientBlock& gradient) {
-  for_each_row(gradient, [&](std::int64_t at, const float* g, std::size_t n) {
-    HWY_DYNAMIC_DISPATCH(rms_prop_range)
-    (rule, weight + at, square + at, advance(mean, at), advance(buffer, at), g, n);
-  });
+  for_each_row(
+      gradient,
+      [&](std::int64_t at, const float* g, std::size_t n) {
+        HWY_DYNAMIC_DISPATCH(rms_prop_range)
+        (rule, weight + at, square + at, advance(mean, at), advance(buffer, at), g, n);
+      },
+      weight, square, mean, buffer);
 }
 
 void update(const Adam& rule, float* weight, float* m, float* v, const GradientBlock& gradient) {
-  for_each_row(gradient, [&](std::int64_t at, const float* g, std::size_t n) {
-    HWY_DYNAMIC_DISPATCH(adam_range)(rule, weight + at, m + at, v + at, g, n);
-  });
+  for_each_row(
+      gradient,
+      [&](std::int64_t at, const float* g, std::size_t n) {
+        HWY_DYNAMIC_DISPATCH(adam_range)(rule, weight + at, m + at, v + at, g, n);
+      },
+      weight, m, v);
 }
 
 }  // namespace chainrule::cpu
