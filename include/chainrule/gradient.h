@@ -12,7 +12,8 @@ namespace chainrule {
 ///     result[i] = ∂y/∂wrt[i],   or Σ dy ⊙ ∂y/∂wrt[i] when the cotangent `dy` is given
 ///
 /// y: [] unless dy is given    dy: shape of y    result[i]: shape of wrt[i]
-/// Where y does not depend on wrt[i] the result is a constant 0. The new nodes are ordinary: they
+/// Where y does not depend on wrt[i], or only by way of integers (argmax, labels), the result is a
+/// constant 0. The new nodes are ordinary: they
 /// can be printed, run, and differentiated again. A value that the user named Z1 gets a gradient
 /// named dZ1.
 /// throws  ShapeError when y is no scalar and dy is missing or of another shape; Error naming the

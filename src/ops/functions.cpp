@@ -194,7 +194,8 @@ Value gelu(Value x) { return x * (0.5 * (1 + erf(x * (1 / std::numbers::sqrt2)))
 
 Value gelu_tanh(Value x) {
   const double scale = std::numbers::sqrt2 * std::numbers::inv_sqrtpi;  // √(2/π)
-  return 0.5 * x * (1 + tanh(scale * (x + 0.044715 * x * x * x)));
+  // (1 + tanh u)/2 = sigmoid(2u), which keeps its accuracy where tanh u is close to −1.
+  return x * sigmoid(2 * scale * (x + 0.044715 * x * x * x));
 }
 
 Value silu(Value x) { return x * sigmoid(x); }

@@ -107,7 +107,8 @@ HWY_INLINE V log1p_of_fraction(V e) {
 }
 
 HWY_INLINE V vector_tanh(V x) {
-  // Beyond 7.9 in size the ratio below is 1 within rounding; below 0.0004 tanh x = x.
+  // Beyond 7.9 in size the ratio below is 1 within rounding, beyond 9.02 tanh is 1 itself; below
+  // 0.0004 tanh x = x.
   const V c = clamp(x, -7.90531110763549805F, 7.90531110763549805F);
   const V s = hn::Mul(c, c);
   const V p =
@@ -117,7 +118,9 @@ HWY_INLINE V vector_tanh(V x) {
   const V q = horner(s, set(1.19825839466702e-06F), 1.18534705686654e-04F, 2.26843463243900e-03F,
                      4.89352518554385e-03F);
   const M keep = hn::Or(hn::Lt(hn::Abs(x), set(0.0004F)), is_nan(x));
-  return hn::IfThenElse(keep, x, hn::Div(p, q));
+  const V ratio =
+      hn::IfThenElse(hn::Gt(hn::Abs(x), set(9.02F)), hn::CopySign(set(1.0F), x), hn::Div(p, q));
+  return hn::IfThenElse(keep, x, ratio);
 }
 
 /// 1 / (1 + e^−x), to full relative accuracy on both sides.

@@ -1,0 +1,500 @@
+#!/usr/bin/env python3
+"""Writes tests/golden/ops.json: what every op must give, computed without chainrule.
+
+Run from anywhere: python3 tests/ops/make_golden.py. It needs NumPy and mpmath (Debian's python3-mpmath,
+which the tests themselves do not need). Numbers are computed in mpmath with 50 digits from the formulas
+in the contracts and rounded to float64 once; elements that only move are moved by NumPy. The committed
+file comes from Debian 12's NumPy 1.24.2 and mpmath 1.2.1.
+
+Every real input is exact in float32, so that one case judges both the float64 reference and the float32
+program. `absolute` says how far a result may be off where rounding in the last place of an intermediate
+is large beside the result, with `why`; `float32` does the same for the program, and `float32: null`
+leaves it out because the numbers do not fit.
+"""
+
+import json
+import math
+from pathlib import Path
+
+import mpmath
+import numpy as np
+from mpmath import mp, mpf
+
+mp.dps = 50
+INF = math.inf
+NAN = math.nan
+cases = []
+random = np.random.RandomState(20260101)
+
+exact = np.vectorize(lambda v: mpf(float(v)), otypes=[object])
+
+
+def reals(values):
+    return np.asarray(values, dtype=np.float32).astype(np.float64)
+
+
+def uniform(shape, low=-2.0, high=2.0):
+    return reals(random.uniform(low, high, shape))
+
+
+def integers(values):
+    return np.asarray(values, dtype=np.int32)
+
+
+def real_part(f):
+    """f, with NaN in and whatever is no real number out as NaN."""
+    def g(*x):
+        if any(mpmath.isnan(v) for v in x):
+            return mpf("nan")
+        y = f(*x)
+        return y.real if isinstance(y, mpmath.mpc) and y.imag == 0 else (
+            mpf("nan") if isinstance(y, mpmath.mpc) else y)
+    return g
+
+
+def mapped(f, *arrays):
+    return np.vectorize(real_part(f), otypes=[object])(*[exact(a) if a.dtype != object else a
+                                                         for a in map(np.asarray, arrays)])
+
+
+def number(v):
+    v = float(v)
+    return v if math.isfinite(v) else ("nan" if math.isnan(v) else "inf" if v > 0 else "-inf")
+
+
+def array(x):
+    x = np.asarray(x)
+    values = [int(v) if x.dtype == np.int32 else number(v) for v in x.ravel()]
+    return {"dtype": "i32" if x.dtype == np.int32 else "f32", "shape": list(x.shape),
+            "values": values}
+
+
+def case(call, inputs, expected, arguments=None, **tolerance):
+    expected = expected if isinstance(expected, list) else [expected]
+    assert not tolerance.get("absolute") or "why" in tolerance, call
+    for x in inputs:
+        x = np.asarray(x)
+        assert x.dtype == np.int32 or np.array_equal(x, reals(x), equal_nan=True), (call, x)
+    cases.append({"call": call, "arguments": arguments or {}, **tolerance,
+                  "inputs": [array(x) for x in inputs], "expected": [array(y) for y in expected]})
+
+
+def total(x, axis=None, keepdims=False):
+    return np.sum(x, axis=axis, keepdims=keepdims)
+
+
+def average(x):
+    return total(x) / mpf(x.size)
+
+
+# ── arithmetic ───────────────────────────────────────────────────────────────
+
+def arithmetic():
+    forms = {"add": lambda a, b: a + b, "sub": lambda a, b: a - b, "mul": lambda a, b: a * b,
+             "div": lambda a, b: a / b}
+    for name, f in forms.items():
+        a, b = uniform((2, 3)), uniform((2, 3), 0.5, 2)
+        case(name, [a, b], mapped(f, a, b))
+        for left, right in [((3, 1), (4,)), ((2, 1, 3), (4, 1)), ((), (2, 2)), ((2, 3), ())]:
+            a, b = uniform(left), uniform(right, 0.5, 2)
+            case(name, [a, b], mapped(f, a, b))
+        case(name + "_scalar", [a], mapped(f, a, np.array(-2.5)), {"b": -2.5})
+        b = uniform((2, 3), 0.5, 2)
+        case("scalar_" + name, [b], mapped(f, np.array(1.5), b), {"a": 1.5})
+    case("div", [reals([1, -1, 0]), reals([0, 0, 0])], np.array([INF, -INF, NAN]))
+    x = uniform((2, 3))
+    case("neg", [x], -x)
+    case("neg", [reals([INF, -INF, NAN])], np.array([-INF, INF, NAN]))
+
+    a, b = uniform((2, 3), 0.3, 3), uniform((3,), -3, 3)
+    case("pow", [a, b], mapped(lambda u, v: u**v, a, b))
+    special = reals([0, 0, 1, 0]), reals([2, 0, 100, -1])
+    case("pow", [*special], np.array([0, 1, 1, INF]))
+    for power in [3.0, 2.0, 1.0, 0.0, -1.0]:
+        x = reals([-2, -0.5, 0 if power >= 0 else 1, 0.5, 3])
+        case("pow_scalar", [x], mapped(lambda v: v**int(power), x), {"b": power})
+    for power in [0.5, 0.75]:
+        case("pow_scalar", [reals([-2, 0.25, 3])],
+             mapped(lambda v: v**mpf(power), reals([-2, 0.25, 3])), {"b": power})
+
+    a = reals([1, 2, -3, NAN, 1, -INF, INF, 0])
+    b = reals([2, 1, -3, 1, NAN, 0, 0, -1])
+    joined_nan = np.isnan(a) | np.isnan(b)
+    case("maximum", [a, b], np.where(joined_nan, NAN, np.where(a > b, a, b)))
+    case("minimum", [a, b], np.where(joined_nan, NAN, np.where(a < b, a, b)))
+    for call, f in [("maximum", np.maximum), ("minimum", np.minimum)]:
+        column, row = uniform((3, 1)), uniform((2,))
+        case(call, [column, row], f(column, row))
+    case("maximum_scalar", [a], np.maximum(a, 0.5), {"b": 0.5})
+    case("minimum_scalar", [a], np.minimum(a, 0.5), {"b": 0.5})
+
+    compare = {"less": np.less, "less_equal": np.less_equal, "greater": np.greater,
+               "greater_equal": np.greater_equal, "equal": np.equal, "not_equal": np.not_equal}
+    for name, f in compare.items():
+        case(name, [a, b], f(a, b).astype(float))
+        column, row = reals([[1], [2]]), reals([1, 2, 3])
+        case(name, [column, row], f(column, row).astype(float))
+        if name not in ("equal", "not_equal"):
+            case(name + "_scalar", [a], f(a, 1.0).astype(float), {"b": 1.0})
+
+    condition = reals([[1, 0, -2], [0, 0.5, NAN]])
+    a, b = uniform((3,)), uniform((2, 1))
+    case("where", [condition, a, b], np.where(condition != 0, a, b))
+    blocked = reals([NAN, 1, INF]), reals([2, NAN, NAN])
+    case("where", [reals([0, 1, 1]), *blocked], np.array([2.0, 1, INF]))
+
+
+# ── functions ────────────────────────────────────────────────────────────────
+
+def sigmoid(v):
+    return 1 / (1 + mp.exp(-v))
+
+
+def gelu(v):
+    return v * mp.erfc(-v / mp.sqrt(2)) / 2
+
+
+def gelu_tanh(v):
+    u = mp.sqrt(2 / mp.pi) * (v + mpf("0.044715") * v**3)
+    return v * sigmoid(2 * u)
+
+
+def functions():
+    usual = reals([[-3, -1.5, -0.125, 0], [0.1, 0.5, 1, 2.75]])
+    wide = reals([-800, -100, -30, -1e-3, 1e-3, 30, 100, 800])
+    ends = reals([-INF, INF, NAN])
+
+    def function(call, f, ends_to, arguments=None, domain=(usual, wide), **tolerance):
+        for x in domain:
+            case(call, [x], mapped(f, x), arguments, **tolerance)
+        case(call, [ends], np.array(ends_to), arguments)
+
+    small = usual, reals([-800, -100, -80, -1e-3, 1e-3, 30, 80])
+    function("exp", mp.exp, [0, INF, NAN], domain=small)
+    case("exp", [reals([100, 700])], mapped(mp.exp, reals([100, 700])), float32=None)
+    function("log", mp.log, [NAN, INF, NAN], domain=[reals(np.abs(usual) + 0.25), reals([1e-30, 1e30, -1])])
+    case("log", [reals([0])], np.array([-INF]))
+    function("sqrt", mp.sqrt, [NAN, INF, NAN], domain=[np.abs(usual), reals([1e-30, 1e30, -1])])
+    function("abs", abs, [INF, INF, NAN])
+    function("sign", mp.sign, [-1, 1, NAN])
+    function("erf", mp.erf, [-1, 1, NAN])
+    function("square", lambda v: v * v, [INF, INF, NAN])
+    function("relu", lambda v: max(v, mpf(0)), [0, INF, NAN])
+    # A NaN is not greater than 0: it goes the way of `slope * x` and stays NaN.
+    function("leaky_relu", lambda v: v if v > 0 else mpf(0.01) * v, [-INF, INF, NAN])
+    function("leaky_relu", lambda v: v if v > 0 else mpf(0.25) * v, [-INF, INF, NAN],
+             {"slope": 0.25})
+    for alpha in [None, 1.5]:
+        a = 1 if alpha is None else alpha
+        function("elu", lambda v: v if v > 0 else mpf(a) * mp.expm1(v), [-a, INF, NAN],
+                 None if alpha is None else {"alpha": alpha}, absolute=1e-15, float32=2e-7,
+                 why="exp(x) - 1 rounds beside 1")
+    function("sigmoid", sigmoid, [0, 1, NAN])
+    function("tanh", mp.tanh, [-1, 1, NAN])
+    function("softplus", lambda v: max(v, mpf(0)) + mp.log1p(mp.exp(-abs(v))), [0, INF, NAN])
+    moderate = usual, reals([-30, -6, -1e-3, 1e-3, 6, 30, 800])
+    # The program's tanh of a large number is 2.4e-7 short of 1, which gelu_tanh(-30) multiplies by 15.
+    for call, f, float32 in [("gelu", gelu, 3e-6), ("gelu_tanh", gelu_tanh, 5e-6)]:
+        beside_one = dict(absolute=3e-15, float32=float32,
+                          why="1 + erf or tanh of a negative number rounds beside 1")
+        for x in moderate:
+            case(call, [x], mapped(f, x), **beside_one)
+        case(call, [reals([INF, NAN])], np.array([INF, NAN]))
+    for x in [usual, wide]:
+        case("silu", [x], mapped(lambda v: v * sigmoid(v), x))
+    case("silu", [reals([INF, NAN])], np.array([INF, NAN]))
+
+
+# ── shape ────────────────────────────────────────────────────────────────────
+
+def shapes():
+    case("constant", [], np.full((2, 3), -1.25), {"value": -1.25, "shape": [2, 3]})
+    case("constant", [], np.array(0.1), {"value": 0.1, "shape": []})
+    for shape, to in [((3,), (2, 3)), ((2, 1, 3), (4, 2, 5, 3)), ((2, 1), (2, 3)), ((), (2, 2)),
+                      ((1, 3, 1), (2, 3, 4)), ((2, 3), (2, 3))]:
+        x = uniform(shape)
+        case("broadcast_to", [x], np.broadcast_to(x, to), {"shape": list(to)})
+    x = uniform((2, 6))
+    for to in [(3, 4), (12,), (2, 3, 2), (1, 12, 1)]:
+        case("reshape", [x], x.reshape(to), {"shape": list(to)})
+    case("reshape", [x], x.reshape(3, -1), {"shape": [3, -1]})
+    one = uniform((1, 1))
+    case("reshape", [one], one.reshape(()), {"shape": []})
+    case("transpose", [x], x.T)
+    x = uniform((2, 3, 4))
+    case("transpose", [x], np.swapaxes(x, 1, 2))
+    for permutation in [(2, 0, 1), (1, 2, 0), (0, 2, 1), (2, 1, 0), (0, 1, 2)]:
+        case("transpose", [x], x.transpose(permutation), {"permutation": list(permutation)})
+    a, b, c = uniform((2, 1, 3)), uniform((2, 4, 3)), uniform((2, 2, 3))
+    case("concatenate", [a, b, c], np.concatenate([a, b, c], 1), {"axis": 1})
+    case("concatenate", [a, b, c], np.concatenate([a, b, c], -2), {"axis": -2})
+    a, b = uniform((1, 3)), uniform((2, 3))
+    case("concatenate", [a, b], np.concatenate([a, b], 0), {"axis": 0})
+    x = uniform((4, 3, 5))
+    case("slice", [x], x[1:3, 0:3, 2:5], {"starts": [1, 0, 2], "stops": [3, 3, 5]})
+    case("slice", [x], x[3:4, 2:3, 0:1], {"starts": [3, 2, 0], "stops": [4, 3, 1]})
+    x = uniform((2, 3))
+    case("pad", [x], np.pad(x, [(1, 0), (0, 2)]), {"before": [1, 0], "after": [0, 2]})
+    case("pad", [x], np.pad(x, [(0, 2), (3, 1)]), {"before": [0, 3], "after": [2, 1]})
+    for table, indices in [(uniform((4, 3)), [2, 0, 3, 3, 1]), (uniform((4,)), [[1, 0, 3], [3, 3, 2]]),
+                           (uniform((3, 2, 2)), [[2], [0]]), (uniform((3, 2)), 1)]:
+        indices = integers(indices)
+        case("gather", [table, indices], table[indices])
+    for width, indices, rows in [((3,), [1, 0, 1, 3, 1], 5), ((), [[0, 2], [2, 2]], 3),
+                                 ((2, 2), [1, 1], 2)]:
+        indices = integers(indices)
+        x = uniform((*indices.shape, *width))
+        y = np.full((rows, *width), mpf(0), dtype=object)
+        np.add.at(y, indices, exact(x))
+        case("scatter_add", [x, indices], y, {"rows": rows}, absolute=1e-15, float32=1e-6,
+             why="a sum of terms of both signs")
+    labels = integers([[2, 0], [1, 2]])
+    case("one_hot", [labels], np.eye(3)[labels], {"classes": 3})
+    case("one_hot", [integers([0, 4])], np.eye(5)[[0, 4]], {"classes": 5})
+    numbers = integers([-3, 0, 7, 16777216])
+    case("to_float", [numbers], numbers.astype(float))
+
+
+# ── reductions and products ──────────────────────────────────────────────────
+
+SIGNS = dict(absolute=1e-14, float32=3e-6, why="a sum of terms of both signs")
+
+
+def reductions():
+    x = uniform((2, 3, 4))
+    forms = [(None, False), (None, True), ([1], False), ([0, 2], True), ([0, 2], False), ([-1], False),
+             ([-2, 0], False), ([2], True), ([0, 1, 2], False)]
+    for axes, keep in forms:
+        arguments = {}
+        if axes is not None:
+            arguments["axes"] = axes
+        if keep:
+            arguments["keep_axes"] = 1
+        axis = None if axes is None else tuple(axes)
+        y = total(exact(x), axis, keep)
+        count = x.size // max(1, np.asarray(y).size)
+        case("sum", [x], y, arguments, **SIGNS)
+        case("mean", [x], y / mpf(count), arguments, **SIGNS)
+        case("max", [x], np.max(x, axis=axis, keepdims=keep), arguments)
+    case("max", [reals([[1, NAN, 3], [-INF, -INF, -INF]])], np.array([NAN, -INF]), {"axes": [-1]})
+    case("sum", [reals([[1, NAN], [INF, 2], [INF, -INF]])], np.array([NAN, INF, NAN]), {"axes": [1]})
+    x = reals([[1, 3, 3, 2], [-5, -7, -5, -6], [0, 0, 0, 0]])
+    case("argmax", [x], np.argmax(x, -1).astype(np.int32))
+    x = uniform((2, 3, 5))
+    case("argmax", [x], np.argmax(x, -1).astype(np.int32))
+    x = reals([[1, NAN, 3, NAN], [-INF, -INF, -INF, -INF]])
+    case("argmax", [x], np.argmax(x, -1).astype(np.int32))
+
+
+def products():
+    for a, b in [((2, 3), (3, 4)), ((1, 1), (1, 1)), ((5, 1), (1, 3)), ((1, 7), (7, 1)),
+                 ((17, 33), (33, 19)), ((2, 2, 3), (2, 3, 1)), ((2, 3, 4, 2), (2, 3, 2, 5))]:
+        a, b = uniform(a, -1, 1), uniform(b, -1, 1)
+        y = np.empty((*a.shape[:-1], b.shape[-1]), dtype=object)
+        for at in np.ndindex(*a.shape[:-2]):
+            y[at] = np.dot(exact(a[at]), exact(b[at]))
+        case("matmul", [a, b], y, **SIGNS)
+
+
+# ── softmax and losses ───────────────────────────────────────────────────────
+
+def softmax(x):
+    e = mapped(mp.exp, exact(x))  # no shift: mpmath's exponents do not overflow
+    return e / total(e, -1, True)
+
+
+def one_hot(labels, classes):
+    return exact(np.eye(classes)[labels])
+
+
+def losses():
+    scores = uniform((3, 5), -3, 3)
+    large = reals([[1000, 999, 998, -1000, 0], [-2000, -2001, -2000, -2000, -2003], [80, 0, 0, 0, 0]])
+    for x in [scores, large, uniform((2, 3, 4)), uniform((4,))]:
+        # In float32 the difference of two scores keeps 24 bits, so its exp is off by |x - max| ulp.
+        case("softmax", [x], softmax(x))
+        case("log_softmax", [x], mapped(mp.log, softmax(x)), absolute=1e-15, float32=1e-6,
+             why="the logarithm of a number near 1")
+
+    p = uniform((3, 4), 0.1, 1)
+    p = reals(p / p.sum(-1, keepdims=True))
+    t = uniform((3, 4), 0, 1)
+    t = reals(t / t.sum(-1, keepdims=True))
+    labels = integers([2, 0, 3])
+    zero = reals([[0, 1], [0.5, 0.5]])
+
+    def cross_entropy(q, target, epsilon=1e-9):
+        rows = total(target * mapped(mp.log, exact(q) + mpf(epsilon)), -1)
+        return -average(np.asarray(rows, dtype=object))
+
+    for arguments in [{}, {"epsilon": 0.01}]:
+        case("cross_entropy", [p, t], cross_entropy(p, exact(t), **arguments), arguments)
+        case("cross_entropy", [p, labels], cross_entropy(p, one_hot(labels, 4), **arguments), arguments)
+        case("cross_entropy", [p, np.eye(4)[labels]], cross_entropy(p, one_hot(labels, 4), **arguments),
+             arguments)
+        case("cross_entropy", [zero, integers([0, 1])],
+             cross_entropy(zero, one_hot([0, 1], 2), **arguments), arguments)
+    p3 = uniform((2, 3, 4), 0.05, 1)
+    labels3 = integers([[0, 1, 2], [3, 3, 0]])
+    case("cross_entropy", [p3, labels3], cross_entropy(p3, one_hot(labels3, 4)))
+
+    def softmax_cross_entropy(x, target, smoothing=0.0):
+        mixed = (1 - mpf(smoothing)) * target + mpf(smoothing) / x.shape[-1]
+        return -average(np.asarray(total(mixed * mapped(mp.log, softmax(x)), -1), dtype=object))
+
+    for arguments in [{}, {"smoothing": 0.0}, {"smoothing": 0.1}]:
+        for x, target in [(scores, integers([4, 0, 2])), (large, integers([3, 1, 0])),
+                          (uniform((2, 3, 4)), labels3)]:
+            expected = softmax_cross_entropy(x, one_hot(target, x.shape[-1]), **arguments)
+            case("softmax_cross_entropy", [x, target], expected, arguments)
+            hot = np.eye(x.shape[-1])[target]
+            case("softmax_cross_entropy", [x, hot], expected, arguments)
+        t5 = uniform((3, 5), 0, 1)  # rows that do not sum to 1
+        case("softmax_cross_entropy", [scores, t5],
+             softmax_cross_entropy(scores, exact(t5), **arguments), arguments)
+
+    x = reals([[-100, -2, 0], [0.5, 3, 100], [-800, 800, 800]])
+    t = reals([[1, 0, 0.25], [1, 0, 1], [0, 1, 0]])
+
+    def binary(v, target):
+        return -target * mp.log(sigmoid(v)) - (1 - target) * mp.log1p(-sigmoid(v)) \
+            if abs(v) < 50 else mp.log1p(mp.exp(-abs(v))) + max(v, mpf(0)) - v * target
+    case("binary_cross_entropy", [x, t], average(mapped(binary, x, t)))
+    x, t = uniform((2, 4), -3, 3), reals(random.randint(0, 2, (2, 4)))
+    case("binary_cross_entropy", [x, t], average(mapped(binary, x, t)))
+
+    x, t = uniform((2, 4), -3, 3), uniform((2, 4), -3, 3)
+    difference = exact(x) - exact(t)
+    case("mean_squared_error", [x, t], average(difference**2))
+    case("mean_absolute_error", [x, t], average(mapped(abs, difference)))
+    on_edge = reals([[0.5, 1.0, 1.5, -1.0, -4, 0.25, 0, 100]]), np.zeros((1, 8))
+    for a, b in [(x, t), on_edge]:
+        for arguments in [{}, {"delta": 0.5}]:
+            delta = mpf(arguments.get("delta", 1.0))
+            r = exact(a) - exact(b)
+            case("huber", [a, b], average(mapped(
+                lambda v: v * v / 2 if abs(v) <= delta else delta * (abs(v) - delta / 2), r)), arguments)
+
+
+# ── random numbers ───────────────────────────────────────────────────────────
+# Philox 4×32-10 as the paper states it: S-boxes of a multiplication, the keys a Weyl sequence.
+
+def philox(counter, key):
+    c, k = list(counter), list(key)
+    for _ in range(10):
+        high0, low0 = divmod(c[0] * 0xD2511F53, 2**32)
+        high1, low1 = divmod(c[2] * 0xCD9E8D57, 2**32)
+        c = [high1 ^ c[1] ^ k[0], low1, high0 ^ c[3] ^ k[1], low0]
+        k = [(k[0] + 0x9E3779B9) % 2**32, (k[1] + 0xBB67AE85) % 2**32]
+    return c
+
+
+# The known answers that come with Random123 (kat_vectors, "philox4x32 10").
+KNOWN_ANSWERS = [
+    ([0] * 4, [0] * 2, [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
+    ([0xFFFFFFFF] * 4, [0xFFFFFFFF] * 2, [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]),
+    ([0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344], [0xA4093822, 0x299F31D0],
+     [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1]),
+]
+
+
+def uniforms(count, seed, stream, step):
+    words = []
+    for block in range((count + 3) // 4):
+        words += philox([block % 2**32, block >> 32, stream, step], [seed % 2**32, seed >> 32])
+    return np.array([(w >> 8) / 2**24 for w in words[:count]])
+
+
+def random_numbers():
+    for counter, key, answer in KNOWN_ANSWERS:
+        assert philox(counter, key) == answer
+    streams = [((4,), 0, 0, 0), ((3, 5), 42, 7, 3), ((2, 3), 0x123456789ABCDEF, 1, 1000)]
+    for shape, seed, stream, step in streams:
+        count = math.prod(shape)
+        arguments = {"shape": list(shape), "seed": seed, "stream": stream}
+        case("random_uniform", [reals(step)], uniforms(count, seed, stream, step).reshape(shape), arguments)
+        u = exact(uniforms(2 * count, seed, stream, step))
+        normal = mapped(lambda a, b: mp.sqrt(-2 * mp.log(1 - a)) * mp.cos(2 * mp.pi * b), u[0::2], u[1::2])
+        case("random_normal", [reals(step)], normal.reshape(shape), arguments, absolute=1e-14, float32=1e-6,
+             why="cos near its zeros")
+        x = uniform(shape)
+        for rate in [0.0, 0.25]:
+            keep = uniforms(count, seed, stream, step).reshape(shape) >= rate
+            case("dropout", [x, reals(step)], np.where(keep, exact(x) / (1 - mpf(rate)), mpf(0)),
+                 {"rate": rate, "seed": seed, "stream": stream})
+
+
+# ── parameter updates ────────────────────────────────────────────────────────
+
+UPDATE = dict(absolute=1e-15, float32=2e-6, why="a sum of terms of both signs")
+
+
+def updates():
+    shape = (2, 5)
+
+    def fresh(low=-1, high=1):
+        return uniform(shape, low, high)
+
+    lr, step = reals(0.125), reals(3)
+    for momentum, nesterov, decay in [(0, 0, 0), (0, 0, 0.1), (0.9, 0, 0), (0.9, 1, 0), (0.9, 1, 0.1),
+                                      (0.5, 0, 0.1)]:
+        w, v, g = fresh(), fresh(), fresh()
+        arguments = {"momentum": momentum, "nesterov": nesterov, "weight_decay": decay}
+        d = exact(g) + mpf(decay) * exact(w)
+        if momentum == 0:
+            case("sgd_update", [w, g, lr], exact(w) - mpf(0.125) * d, arguments, **UPDATE)
+            continue
+        next_v = mpf(momentum) * exact(v) + d
+        direction = d + mpf(momentum) * next_v if nesterov else next_v
+        case("sgd_update", [w, v, g, lr], [exact(w) - mpf(0.125) * direction, next_v], arguments, **UPDATE)
+
+    for rho, epsilon, centered, momentum, decay in [(None, None, 0, 0, 0), (0.9, 1e-6, 1, 0, 0),
+                                                    (0.9, 1e-6, 0, 0.9, 0), (0.95, 0.01, 1, 0.9, 0.1)]:
+        w, g, s, a, v = fresh(), fresh(), fresh(0.2, 1), fresh(-0.3, 0.3), fresh()
+        arguments = {"centered": centered, "momentum": momentum, "weight_decay": decay}
+        if rho is not None:
+            arguments |= {"decay": rho, "epsilon": epsilon}
+        r, e = mpf(rho or 0.99), mpf(epsilon or 1e-8)
+        d = exact(g) + mpf(decay) * exact(w)
+        next_s = r * exact(s) + (1 - r) * d**2
+        inputs, states = [w, s], [next_s]
+        spread = next_s
+        if centered:
+            next_a = r * exact(a) + (1 - r) * d
+            spread = next_s - next_a**2
+            inputs.append(a)
+            states.append(next_a)
+        u = d / (mapped(mp.sqrt, spread) + e)
+        if momentum:
+            u = mpf(momentum) * exact(v) + u
+            inputs.append(v)
+            states.append(u)
+        case("rmsprop_update", [*inputs, g, lr], [exact(w) - mpf(0.125) * u, *states], arguments, **UPDATE)
+
+    for arguments in [{}, {"weight_decay": 0.1}, {"weight_decay": 0.1, "decoupled": 1}, {"decoupled": 1},
+                      {"beta1": 0.8, "beta2": 0.99, "epsilon": 0.001}]:
+        for t in [1, 3, 1000]:
+            w, m, v, g = fresh(), fresh(), fresh(0.1, 1), fresh()
+            b1, b2 = mpf(arguments.get("beta1", 0.9)), mpf(arguments.get("beta2", 0.999))
+            decay, decoupled = mpf(arguments.get("weight_decay", 0)), arguments.get("decoupled", 0)
+            d = exact(g) if decoupled else exact(g) + decay * exact(w)
+            next_m = b1 * exact(m) + (1 - b1) * d
+            next_v = b2 * exact(v) + (1 - b2) * d**2
+            u = (next_m / (1 - b1**t)) / (mapped(mp.sqrt, next_v / (1 - b2**t))
+                                          + mpf(arguments.get("epsilon", 1e-8)))
+            kept = exact(w) * (1 - mpf(0.125) * decay) if decoupled else exact(w)
+            case("adam_update", [w, m, v, g, lr, reals(t)], [kept - mpf(0.125) * u, next_m, next_v],
+                 arguments, **UPDATE)
+
+
+def main():
+    for part in [arithmetic, functions, shapes, reductions, products, losses, random_numbers, updates]:
+        part()
+    path = Path(__file__).resolve().parent.parent / "golden" / "ops.json"
+    lines = ",\n".join(json.dumps(c, separators=(",", ":"), allow_nan=False) for c in cases)
+    path.write_text("[\n" + lines + "\n]\n")
+    print(f"{len(cases)} cases, {path.stat().st_size} bytes")
+
+
+if __name__ == "__main__":
+    main()
