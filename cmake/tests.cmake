@@ -29,3 +29,7 @@ add_custom_target(check_floors ALL
 # The notebook's digits and its derivation, character for character.
 add_test(NAME notebook COMMAND sh -c
   "$<TARGET_FILE:notebook> | diff - ${PROJECT_SOURCE_DIR}/tests/golden/notebook.txt")
+
+# The command line, driven as a person would.
+add_test(NAME cli COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/cli/cli_test.py
+  $<TARGET_FILE:chainrule_cli>)

@@ -1,5 +1,6 @@
 // chainrule on the command line: subcommands, and one line on stderr for whatever goes wrong.
 #include <algorithm>
+#include <cstdio>
 #include <exception>
 #include <iostream>
 #include <new>
@@ -37,8 +38,9 @@ int run(int argc, char** argv) {
     const std::string of = chosen.empty() ? "" : " " + chosen.front()->get_name();
     return complain(std::string(error.what()) + "; see chainrule" + of + " --help", kUsage);
   }
-  std::cout.flush();
-  if (!std::cout) return complain("standard output cannot be written", kFailure);
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    return complain("standard output cannot be written", kFailure);
+  }
   return 0;
 }
 

@@ -29,9 +29,10 @@ std::string clock_text(double seconds) {
   return fmt::format("{}:{:02}", whole / 60, whole % 60);
 }
 
-// 1.23e+04 in place of digits that would not fit.
+// At most five characters, so that the line keeps its layout: 950, 131k, 2.4M.
 std::string rate_text(double rate) {
-  return rate < 1e6 ? fmt::format("{:.0f}", rate) : fmt::format("{:.1f}M", rate / 1e6);
+  if (rate < 1e4) return fmt::format("{:.0f}", rate);
+  return rate < 1e6 ? fmt::format("{:.0f}k", rate / 1e3) : fmt::format("{:.1f}M", rate / 1e6);
 }
 
 }  // namespace
@@ -41,9 +42,9 @@ View view_for_standard_output() { return isatty(STDOUT_FILENO) != 0 ? View::kBar
 std::string bar_line(const Progress& progress, bool classifies, std::size_t width) {
   const int digits = static_cast<int>(std::to_string(progress.epochs).size());
   const std::string left = fmt::format("epoch {:>{}}/{} ", progress.epoch, digits, progress.epochs);
-  std::string right = fmt::format(" loss {:<6.4g}", progress.training.loss);
+  std::string right = fmt::format(" loss {:.4f}", progress.training.loss);
   if (classifies) right += fmt::format(" acc {:5.1f}%", 100 * progress.training.accuracy);
-  right += fmt::format(" {} samples/s {} left", rate_text(progress.rows_per_second),
+  right += fmt::format(" {:>5} samples/s {:>5} left", rate_text(progress.rows_per_second),
                        clock_text(progress.seconds_left));
   // One column stays free: a terminal may wrap a line that fills it.
   const std::size_t used = left.size() + right.size() + 3;

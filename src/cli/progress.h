@@ -14,10 +14,11 @@ enum class View { kNone, kLines, kBar };
 /// kBar when standard output is a terminal.
 View view_for_standard_output();
 
-/// "epoch 12/67 [=====>    ] loss 0.0312 acc 99.1% 52134 samples/s 0:03 left" within `width`.
+/// "epoch 12/67 [=====>       ] loss 0.0312 acc  99.1%  131k samples/s  0:03 left", shorter than
+/// `width`.
 std::string bar_line(const Progress& progress, bool classifies, std::size_t width);
 
-/// "epoch 12/67  loss 0.0312  accuracy 99.1 %  validation loss 0.0611  accuracy 98.1 %  52134
+/// "epoch 12/67  loss 0.0312  accuracy 99.1 %  validation loss 0.0611  accuracy 98.1 %  131k
 /// samples/s"
 std::string plain_line(const Progress& progress, bool classifies);
 

@@ -5,6 +5,7 @@
 #include <iostream>
 
 #include "base/atomic_file.h"
+#include "base/phrase_rules.h"
 #include "chainrule/error.h"
 #include "chainrule/model.h"
 #include "cli/commands.h"
@@ -48,6 +49,18 @@ auto parsed(const std::string& option, Parse parse) {
   }
 }
 
+// CLI11's own checks let NaN and infinity pass.
+CLI::Validator finite_number(bool zero_too) {
+  const std::string what = zero_too ? "a number, at least 0" : "a positive number";
+  return CLI::Validator(
+      [what, zero_too](std::string& text) {
+        double value = 0;
+        const bool good = parse_number(text, value) && (zero_too ? value >= 0 : value > 0);
+        return good ? std::string() : fmt::format("expected {}, got \"{}\"", what, text);
+      },
+      "NUMBER");
+}
+
 Optimizer optimizer_of(const TrainOptions& options) {
   const Optimizer plain =
       parsed("--optimizer", [&] { return Optimizer::parse(options.optimizer); });
@@ -84,7 +97,6 @@ std::pair<Table, std::string> load(const TrainOptions& options) {
   csv.header = options.header == "yes"  ? Header::kYes
                : options.header == "no" ? Header::kNo
                                         : Header::kAuto;
-  if (!options.target.empty()) csv.known_names = {options.target};
   Table table = load_table(options.data, csv);
   if (!options.target.empty()) return {std::move(table), options.target};
   if (!is_builtin(options.data)) {
@@ -123,17 +135,19 @@ void announce(const TrainOptions& options, const Prepared& data, const Model& mo
               const FitOptions& fit) {
   const std::int64_t train_rows = data.train.x.shape()[0];
   const std::int64_t test_rows = data.test.x.shape()[0];
-  const std::string kind =
-      data.train.classes.empty()
-          ? "regression of " + data.encoder.target()
-          : fmt::format("{} classes of {}", data.train.classes.size(), data.encoder.target());
+  const std::string kind = data.train.classes.empty()
+                               ? "a number"
+                               : fmt::format("{} classes", data.train.classes.size());
   std::int64_t parameters = 0;
   for (const ParameterInfo& info : model.network.parameters(model.input)) {
     parameters += element_count(info.shape);
   }
-  fmt::print("data      {}: {} rows to train, {} to test, {} features, {}\n", options.data,
-             grouped(train_rows), grouped(test_rows), data.train.x.shape()[1], kind);
-  fmt::print("network   {} ({} parameters)\n", model.network.to_text(), grouped(parameters));
+  fmt::print("data      {}: {} rows to train, {} to test\n", options.data, grouped(train_rows),
+             grouped(test_rows));
+  fmt::print("target    {} ({}), from {} features\n", data.encoder.target(), kind,
+             data.train.x.shape()[1]);
+  fmt::print("network   {}\n          {} parameters\n", model.network.to_text(),
+             grouped(parameters));
   fmt::print("training  {}, lr {}, {}, batch {}, {} epochs, seed {}\n", fit.optimizer.to_text(),
              fit.lr, fit.schedule.to_text(), fit.batch, fit.epochs, fit.seed);
   std::fflush(stdout);
@@ -250,17 +264,17 @@ void add_train(CLI::App& app) {
                   "adam, adamw, rmsprop or sgd, with options as in \"sgd momentum=0.9 nesterov\"")
       ->capture_default_str();
   sub->add_option("--lr", options->lr, "Learning rate (default: the optimizer's usual one)")
-      ->check(CLI::PositiveNumber);
+      ->check(finite_number(false));
   sub->add_option("--schedule", options->schedule,
                   "Of the learning rate: constant, cosine, exponential, linear, one_cycle, step, "
                   "with options as in \"cosine warmup=100 min=0.01\"")
       ->capture_default_str();
   sub->add_option("--clip-norm", options->clip_norm, "Largest norm of all gradients together")
-      ->check(CLI::PositiveNumber);
+      ->check(finite_number(false));
   sub->add_option("--clip-value", options->clip_value, "Largest element of a gradient")
-      ->check(CLI::PositiveNumber);
+      ->check(finite_number(false));
   sub->add_option("--weight-decay", options->weight_decay, "Pull of the weights towards 0")
-      ->check(CLI::NonNegativeNumber);
+      ->check(finite_number(true));
   sub->add_option("--validation", options->validation, "Share of the rows held out to test on")
       ->capture_default_str();
   sub->add_option("--seed", options->seed, "Of the split, the first weights, the order and dropout")

@@ -51,7 +51,7 @@ enum class Suits {
 
 struct LayerKind {
   PhraseRule rule;
-  std::string_view usage;    // "linear UNITS [bias=true] [init=he_normal]"
+  std::string_view usage;    // "dropout RATE"
   std::string_view meaning;  // one sentence
   Suits suits = Suits::kXavier;
   Value (*build)(LayerScope& scope, Value x) = nullptr;

@@ -72,8 +72,8 @@ const LayerKind kLinear{
                .kind = OptionKind::kWord,
                .optional = true,
                .check = check_initializer}}},
-    .usage = "linear UNITS [bias=false] [in=INPUTS] [init=NAME]",
-    .meaning = "y = x·W + b over the last axis; in= states the size it expects",
+    .usage = "linear UNITS [...]",
+    .meaning = "y = x·W + b; also bias=false, in=INPUTS, init=NAME",
     .build = build_linear,
 };
 
@@ -161,7 +161,7 @@ const LayerKind kSoftmax{
 const LayerKind kDropout{
     .rule = {"dropout", {{.name = "rate", .minimum = 0, .maximum = 0.999, .positional = true}}},
     .usage = "dropout RATE",
-    .meaning = "in training, drops each element with that probability and scales the rest",
+    .meaning = "in training, sets that share of the elements to 0",
     .suits = Suits::kSkip,
     .build =
         [](LayerScope& s, Value x) {

@@ -199,7 +199,7 @@ std::string Sequential::summary(const Shape& input) const {
 std::string layer_reference() {
   std::string text;
   for (const LayerKind& kind : layer_kinds()) {
-    text += fmt::format("  {:<50}  {}\n", kind.usage, kind.meaning);
+    text += fmt::format("  {:<20}  {}\n", kind.usage, kind.meaning);
   }
   return text;
 }

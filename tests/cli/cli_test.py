@@ -1,0 +1,250 @@
+"""Drives the chainrule program as a person would: what works, and one clear line for what does not.
+
+    cli_test.py PROGRAM
+"""
+
+import csv
+import io
+import os
+import stat
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+PROGRAM = ""
+
+FLOWERS = "length,width,colour,kind\n" + "".join(
+    f"{i % 7 + (10 if i % 2 else 0)}.5,{i % 5},{'red' if i % 3 else 'blue'},{'b' if i % 2 else 'a'}\n"
+    for i in range(40))
+HOUSES = "rooms,area,price\n" + "".join(
+    f"{i % 6 + 1},{i * 13 % 100},{1000 * (i % 6 + 1) + 10.5 * (i * 13 % 100)}\n" for i in range(60))
+
+
+class Case(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        self.root = Path(self.folder.name)
+
+    def write(self, name, text):
+        (self.root / name).write_text(text)
+        return name
+
+    def run_program(self, *arguments, stdin=""):
+        return subprocess.run([PROGRAM, *map(str, arguments)], cwd=self.root, input=stdin,
+                              capture_output=True, text=True, timeout=60)
+
+    def succeed(self, *arguments, stdin=""):
+        result = self.run_program(*arguments, stdin=stdin)
+        self.assertEqual(result.returncode, 0, result.stderr)
+        self.assertEqual(result.stderr, "")
+        return result.stdout
+
+    def fail_with(self, code, *words, run, stdin="", leaves=()):
+        """The command exits with `code`, says one line that holds `words`, and leaves no new file."""
+        before = {path.name: path.read_bytes() for path in self.root.iterdir()}
+        result = self.run_program(*run, stdin=stdin)
+        self.assertEqual(result.returncode, code, result.stdout + result.stderr)
+        self.assertTrue(result.stderr.startswith("chainrule: "), result.stderr)
+        self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
+        for word in words:
+            self.assertIn(word, result.stderr)
+        after = {path.name: path.read_bytes() for path in self.root.iterdir()}
+        for name in leaves:
+            self.assertIn(name, after)
+            after.pop(name)
+            before.pop(name, None)
+        self.assertEqual(before, after)
+        return result
+
+
+class Works(Case):
+    def test_datasets_lists_what_is_built_in(self):
+        out = self.succeed("datasets")
+        self.assertRegex(out, r"digits +1,797 rows +64 features +10 classes of digit")
+        self.assertRegex(out, r"iris +150 rows +4 features +3 classes of species")
+
+    def test_digits_reach_97_percent_with_nothing_said(self):
+        out = self.succeed("train", "digits", "-o", "d.safetensors")
+        self.assertIn("network   linear ", out)
+        accuracy = float(out.split("accuracy ")[-1].split(" %")[0])
+        self.assertGreaterEqual(accuracy, 97.0)
+        self.assertIn("model     d.safetensors", out)
+        self.assertNotIn("\r", out)
+        self.assertIn("accuracy 99.", self.succeed("evaluate", "d.safetensors", "digits"))
+
+    def test_a_table_is_trained_on_evaluated_and_predicted(self):
+        self.write("flowers.csv", FLOWERS)
+        out = self.succeed("train", "flowers.csv", "--target", "kind", "--epochs", "200", "--model",
+                           "linear 16, relu, linear 2")
+        self.assertIn("target    kind (2 classes), from 4 features", out)
+        self.assertIn("accuracy 100.00 % (40 of 40)",
+                      self.succeed("evaluate", "model.safetensors", "flowers.csv"))
+        # Raw rows, without the target and in another order of columns.
+        rows = self.succeed("predict", "model.safetensors", "-",
+                            stdin="colour,width,length\nred,2,1.5\nblue,3,14.5\n")
+        table = list(csv.reader(io.StringIO(rows)))
+        self.assertEqual(table[0], ["kind", "p(a)", "p(b)"])
+        self.assertEqual([row[0] for row in table[1:]], ["a", "b"])
+        for row in table[1:]:
+            self.assertAlmostEqual(float(row[1]) + float(row[2]), 1, places=4)
+        self.assertEqual(self.succeed("predict", "model.safetensors", "flowers.csv", "-o", "p.csv"), "")
+        self.assertEqual((self.root / "p.csv").read_text().count("\n"), 41)
+
+    def test_a_number_is_predicted_in_its_own_units(self):
+        self.write("houses.csv", HOUSES)
+        out = self.succeed("train", "houses.csv", "--target", "price", "--epochs", "100", "--seed",
+                           "1", "-o", "m")
+        self.assertIn("target    price (a number)", out)
+        self.assertGreater(float(out.split("R² ")[-1].split(")")[0]), 0.9)
+        predicted = self.succeed("predict", "m", "-", stdin="rooms,area\n3,50\n").split("\n")
+        self.assertEqual(predicted[0], "price")
+        self.assertLess(abs(float(predicted[1]) - 3525), 700)
+
+    def test_quiet_prints_nothing_and_the_seed_fixes_every_byte(self):
+        for name, threads in (("a", 1), ("b", 2)):
+            self.assertEqual(
+                self.succeed("train", "iris", "--quiet", "--seed", "5", "--epochs", "3", "--threads",
+                             threads, "-o", name), "")
+        self.assertEqual((self.root / "a").read_bytes(), (self.root / "b").read_bytes())
+        self.succeed("train", "iris", "--quiet", "--seed", "6", "--epochs", "3", "-o", "b")
+        self.assertNotEqual((self.root / "a").read_bytes(), (self.root / "b").read_bytes())
+
+    def test_every_option_is_taken(self):
+        self.write("t.csv", FLOWERS.replace("red", "?"))
+        out = self.succeed(
+            "train", "t.csv", "--target", "4", "--drop", "width", "--missing", "?", "--model",
+            "linear 8, tanh, dropout 0.1, linear 2", "--epochs", "2", "--batch", "7", "--optimizer",
+            "sgd momentum=0.9 nesterov", "--lr", "0.05", "--schedule", "one-cycle", "--clip-norm", "1",
+            "--clip-value", "0.5", "--weight-decay", "0.001", "--init", "normal:0.1", "--validation",
+            "0.25", "--threads", "1", "--seed", "3", "-o", "x")
+        self.assertIn("sgd momentum=0.9 nesterov weight_decay=0.001, lr 0.05, one_cycle, batch 7", out)
+        out = self.succeed("train", "t.csv", "--target", "kind", "--validation", "0", "-o", "x")
+        self.assertIn("40 rows to train, 0 to test", out)
+
+    def test_help_is_no_failure(self):
+        for command in ([], ["train"], ["evaluate"], ["predict"], ["datasets"]):
+            self.assertIn("chainrule", self.succeed(*command, "--help"))
+
+
+class Usage(Case):
+    def test_unknown_names_are_answered_with_what_there_is(self):
+        self.write("t.csv", FLOWERS)
+        train = ["train", "t.csv", "--target", "kind"]
+        self.fail_with(2, "subcommand", run=[])
+        self.fail_with(2, "--frobnicate", run=[*train, "--frobnicate"])
+        self.fail_with(2, "--target", "length, width, colour, kind", run=["train", "t.csv"])
+        self.fail_with(2, "kinds", 'did you mean "kind"?', run=["train", "t.csv", "--target", "kinds"])
+        self.fail_with(2, "lenght", '"length"', run=[*train, "--drop", "lenght"])
+        self.fail_with(2, "--model: column 11", 'unknown layer "rellu"', '"relu"',
+                       run=[*train, "--model", "linear 4, rellu, linear 2"])
+        self.fail_with(2, "--model: column 8", "units", run=[*train, "--model", "linear four"])
+        self.fail_with(2, "--optimizer", 'unknown optimizer "adm"', '"adam"',
+                       run=[*train, "--optimizer", "adm"])
+        self.fail_with(2, "--optimizer", "momentun", run=[*train, "--optimizer", "sgd momentun=1"])
+        self.fail_with(2, "--schedule", "cosin", '"cosine"', run=[*train, "--schedule", "cosin"])
+        self.fail_with(2, "--init", "he_norml", run=[*train, "--init", "he_norml"])
+        self.fail_with(2, "digitz", '"digits"', run=["train", "digitz"])
+
+    def test_numbers_out_of_range(self):
+        for option, value in (("--epochs", "0"), ("--batch", "-1"), ("--lr", "-0.1"), ("--lr", "x"),
+                              ("--validation", "1"), ("--validation", "-0.5"), ("--threads", "-1"),
+                              ("--clip-norm", "-1"), ("--weight-decay", "-1"), ("--lr", "nan"), ("--lr", "inf"),
+                              ("--validation", "nan"), ("--clip-norm", "nan")):
+            with self.subTest(option=option, value=value):
+                self.fail_with(2, run=["train", "iris", f"{option}={value}"])
+
+
+class BadData(Case):
+    def refuse(self, text, *words, target="kind", options=()):
+        self.write("bad.csv", text)
+        self.fail_with(1, *words, run=["train", "bad.csv", "--target", target, *options])
+
+    def test_files_that_are_no_tables(self):
+        self.fail_with(1, "none.csv", run=["train", "none.csv", "--target", "x"])
+        self.refuse("", "bad.csv")
+        self.refuse("length,kind\n", "bad.csv")
+
+    def test_rows_that_do_not_fit(self):
+        self.refuse(FLOWERS + "1,2\n", "bad.csv:42")
+        self.refuse(FLOWERS.replace("\n", "\n\n", 5), "bad.csv:2")
+        self.refuse(FLOWERS + "many,2,red,a\n", "bad.csv:42:1", "length", "many", "--missing")
+        self.refuse(FLOWERS + "nan,2,red,a\n", "bad.csv:42:1", "length")
+        self.refuse(FLOWERS + "inf,2,red,a\n", "bad.csv:42:1", "length")
+        self.refuse(FLOWERS + "1.5,2,red,\n", "bad.csv:42", "kind")
+
+    def test_columns_that_teach_nothing(self):
+        self.refuse("x,kind\n" + "".join(f"{i},a\n" for i in range(20)), "kind")
+        self.refuse("x,y,kind\n" + "".join(f"{i},1,{'ab'[i % 2]}\n" for i in range(20)), "y",
+                    "constant")
+
+    def test_networks_of_the_wrong_shape(self):
+        self.refuse(FLOWERS, "5 numbers a row", "2 classes", 'end it with "linear 2"',
+                    options=["--model", "linear 5"])
+        self.refuse(FLOWERS, "layer 1 (linear 2 in=9): expected input [B, 9], got [B, 4]",
+                    options=["--model", "linear 2 in=9"])
+
+    def test_rows_that_the_model_does_not_know(self):
+        self.write("t.csv", FLOWERS)
+        self.succeed("train", "t.csv", "--target", "kind", "--quiet", "-o", "m")
+        self.write("label.csv", "length,width,colour,kind\n1,2,red,a\n1,2,red,c\n")
+        self.fail_with(1, "label.csv:3", '"c"', run=["evaluate", "m", "label.csv"])
+        self.write("lacking.csv", "length,colour\n1,red\n")
+        self.fail_with(1, "width", run=["predict", "m", "lacking.csv"])
+        self.fail_with(1, "width", "wide",
+                       run=["predict", "m", "-"], stdin="length,width,colour\n1,wide,red\n")
+
+
+class Files(Case):
+    def test_a_place_that_cannot_be_written_is_said_before_training(self):
+        result = self.fail_with(1, "no/such/place", run=["train", "digits", "-o", "no/such/place/m"])
+        self.assertEqual(result.stdout, "")
+        self.succeed("train", "iris", "--quiet", "--epochs", "1", "-o", "m")
+        self.fail_with(1, "no/such/place", run=["predict", "m", "iris", "-o", "no/such/place/p.csv"])
+        if os.geteuid() != 0:
+            self.root.chmod(stat.S_IRUSR | stat.S_IXUSR)
+            self.fail_with(1, "m2", run=["train", "iris", "-o", "m2"])
+            self.root.chmod(stat.S_IRWXU)
+
+    def test_a_full_disk_is_noticed(self):
+        self.succeed("train", "iris", "--quiet", "--epochs", "1", "-o", "m")
+        for command in (["predict", "m", "iris"], ["datasets"]):
+            with open("/dev/full", "w") as full:
+                result = subprocess.run([PROGRAM, *command], cwd=self.root, stdout=full,
+                                        stderr=subprocess.PIPE, text=True, timeout=60)
+            self.assertEqual(result.returncode, 1)
+            self.assertEqual(result.stderr, "chainrule: standard output cannot be written\n")
+
+    def test_model_files_that_are_none(self):
+        self.fail_with(1, "none", run=["evaluate", "none", "iris"])
+        self.write("text", "this is not a model")
+        self.fail_with(1, "text", run=["predict", "text", "iris"])
+        self.succeed("train", "iris", "--quiet", "--epochs", "1", "-o", "m")
+        whole = (self.root / "m").read_bytes()
+        for length in (0, 7, 100, len(whole) - 1):
+            (self.root / "cut").write_bytes(whole[:length])
+            self.fail_with(1, "cut", run=["evaluate", "cut", "iris"])
+        foreign = b'{"w":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}'
+        foreign = len(foreign).to_bytes(8, "little") + foreign + bytes(4)
+        (self.root / "foreign").write_bytes(foreign)
+        self.fail_with(1, "foreign", "not one that chainrule train wrote",
+                       run=["evaluate", "foreign", "iris"])
+
+    def test_a_failed_training_leaves_the_old_model(self):
+        self.succeed("train", "iris", "--quiet", "--epochs", "1", "-o", "m")
+        self.write("bad.csv", "x,kind\n1,a\n2\n")
+        self.fail_with(1, "bad.csv:3", run=["train", "bad.csv", "--target", "kind", "-o", "m"])
+
+    def test_a_loss_that_is_not_finite_keeps_the_last_good_weights(self):
+        self.fail_with(1, "step 2: the loss is not finite: ", " NaN and ", " Inf", "of layer ",
+                       "the weights of step 1 are kept", "--clip-norm", "saved in m",
+                       run=["train", "iris", "--quiet", "--optimizer", "sgd", "--lr", "1e30", "-o", "m"],
+                       leaves=["m"])
+        self.assertIn("accuracy", self.succeed("evaluate", "m", "iris"))
+
+
+if __name__ == "__main__":
+    PROGRAM = str(Path(sys.argv.pop(1)).resolve())
+    unittest.main()
