@@ -1,0 +1,20 @@
+// All of chainrule's public headers.
+#pragma once
+
+#include "chainrule/data.h"
+#include "chainrule/error.h"
+#include "chainrule/explain.h"
+#include "chainrule/gradient.h"
+#include "chainrule/graph.h"
+#include "chainrule/model.h"
+#include "chainrule/nn.h"
+#include "chainrule/numpy_format.h"
+#include "chainrule/ops.h"
+#include "chainrule/optim.h"
+#include "chainrule/program.h"
+#include "chainrule/random.h"
+#include "chainrule/reference.h"
+#include "chainrule/safetensors.h"
+#include "chainrule/simplify.h"
+#include "chainrule/tensor.h"
+#include "chainrule/train.h"
