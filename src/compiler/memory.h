@@ -19,7 +19,8 @@ struct MemoryPlan {
 };
 
 /// Offsets such that buffers alive at the same step do not overlap, in little more than the largest
-/// sum of bytes alive at once: the largest buffers are placed first, each in the lowest gap that fits.
+/// sum of bytes alive at once: the largest buffers are placed first, each in the lowest gap that
+/// fits.
 ///
 /// Source: Pisarchyk & Lee, "Efficient memory management for deep neural net inference", 2020.
 MemoryPlan plan_memory(const std::vector<Lifetime>& buffers);
