@@ -123,8 +123,7 @@ TEST_CASE("errors name the layer, the place in the text and the nearest name") {
                        "column 11: linear: units is given twice", UsageError);
   CHECK_THROWS_WITH_AS(Sequential::parse("relu 5"), "column 6: relu takes no options, got \"5\"",
                        UsageError);
-  CHECK_THROWS_WITH_AS(Sequential::parse("linear 4,"), "column 10: no layer given",
-                       UsageError);
+  CHECK_THROWS_WITH_AS(Sequential::parse("linear 4,"), "column 10: no layer given", UsageError);
   CHECK_THROWS_AS(Sequential::parse("linear 4 init=he"), UsageError);
   CHECK_THROWS_AS(Sequential::parse("reshape 8x"), UsageError);
   CHECK_THROWS_AS(Sequential::parse("dropout 1"), UsageError);

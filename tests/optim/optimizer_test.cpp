@@ -138,7 +138,6 @@ TEST_CASE("an optimiser's text round-trips, and a wrong one says what there is")
   CHECK_THROWS_WITH_AS(Optimizer::parse("adam beta1=x"),
                        "column 6: adam: beta1 must be a number, 0 to 0.9999999, got \"x\"",
                        UsageError);
-  CHECK_THROWS_WITH_AS(Optimizer::parse(""), "column 1: no optimizer given",
-                       UsageError);
+  CHECK_THROWS_WITH_AS(Optimizer::parse(""), "column 1: no optimizer given", UsageError);
   CHECK_THROWS_AS(Optimizer::parse("sgd nesterov"), UsageError);
 }
