@@ -62,8 +62,7 @@ CLI::Validator finite_number(bool zero_too) {
 }
 
 Optimizer optimizer_of(const TrainOptions& options) {
-  const Optimizer plain =
-      parsed("--optimizer", [&] { return Optimizer::parse(options.optimizer); });
+  Optimizer plain = parsed("--optimizer", [&] { return Optimizer::parse(options.optimizer); });
   if (!options.weight_decay) return plain;
   return parsed("--weight-decay", [&] {
     return Optimizer::parse(
@@ -198,7 +197,10 @@ void train(const TrainOptions& options) {
   if (!options.model.empty()) {
     network = parsed("--model", [&] { return Sequential::parse(options.model); });
   }
-  AtomicFile(options.output);  // a place that cannot be written is better known before training
+  {
+    // A place that cannot be written is better known before training.
+    const AtomicFile probe(options.output);
+  }
   const Prepared data = prepare(options);
   const std::int64_t rows = data.train.x.shape()[0];
   const std::int64_t features = data.train.x.shape()[1];

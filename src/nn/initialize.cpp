@@ -18,26 +18,26 @@ using Kind = Initializer::Kind;
 
 struct InitializerName {
   std::string_view name;
-  Kind kind;
   double value;  // when none is given
+  Kind kind;
   bool needs_value;
 };
 
 // The first name of a kind is the one it is written by.
 constexpr InitializerName kNames[] = {
-    {"zeros", Kind::kConstant, 0, false},
-    {"ones", Kind::kConstant, 1, false},
-    {"constant", Kind::kConstant, 0, true},
-    {"normal", Kind::kNormal, 1, true},
-    {"uniform", Kind::kUniform, 1, true},
-    {"xavier_normal", Kind::kXavierNormal, 1, false},
-    {"xavier_uniform", Kind::kXavierUniform, 1, false},
-    {"glorot_normal", Kind::kXavierNormal, 1, false},
-    {"glorot_uniform", Kind::kXavierUniform, 1, false},
-    {"he_normal", Kind::kHeNormal, std::numbers::sqrt2, false},
-    {"he_uniform", Kind::kHeUniform, std::numbers::sqrt2, false},
-    {"kaiming_normal", Kind::kHeNormal, std::numbers::sqrt2, false},
-    {"kaiming_uniform", Kind::kHeUniform, std::numbers::sqrt2, false},
+    {"zeros", 0, Kind::kConstant, false},
+    {"ones", 1, Kind::kConstant, false},
+    {"constant", 0, Kind::kConstant, true},
+    {"normal", 1, Kind::kNormal, true},
+    {"uniform", 1, Kind::kUniform, true},
+    {"xavier_normal", 1, Kind::kXavierNormal, false},
+    {"xavier_uniform", 1, Kind::kXavierUniform, false},
+    {"glorot_normal", 1, Kind::kXavierNormal, false},
+    {"glorot_uniform", 1, Kind::kXavierUniform, false},
+    {"he_normal", std::numbers::sqrt2, Kind::kHeNormal, false},
+    {"he_uniform", std::numbers::sqrt2, Kind::kHeUniform, false},
+    {"kaiming_normal", std::numbers::sqrt2, Kind::kHeNormal, false},
+    {"kaiming_uniform", std::numbers::sqrt2, Kind::kHeUniform, false},
 };
 
 double uniform(const PhiloxStream& stream, std::uint64_t index, double limit) {
