@@ -6,6 +6,8 @@
 #include <dlfcn.h>
 #include <dnnl.h>
 
+#include "chainrule/error.h"
+
 namespace chainrule::cpu {
 namespace {
 
@@ -39,6 +41,8 @@ bool onednn_available() { return library().sgemm != nullptr; }
 void onednn_sgemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n,
                   std::int64_t k, const float* a, std::int64_t lda, const float* b,
                   std::int64_t ldb, float* c, std::int64_t ldc) {
+  if (!onednn_available())
+    throw Error("oneDNN is not on this machine; ask onednn_available() first");
   // OpenMP keeps this number for each calling thread. Our pool has cut the work already.
   thread_local const bool kAlone = [] {
     if (library().omp_set_num_threads != nullptr) library().omp_set_num_threads(1);
