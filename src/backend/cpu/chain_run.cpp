@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "backend/cpu/chain.h"
+#include "backend/cpu/dispatch.h"
 #include "backend/cpu/math-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -315,14 +316,14 @@ HWY_EXPORT(run_rectangle);
 
 void run_chain(const ChainProgram& program, const float* const* inputs, float* const* outputs,
                std::int64_t begin, std::int64_t end) {
-  HWY_DYNAMIC_DISPATCH(run_range)(program, inputs, outputs, begin, end, nullptr);
+  chosen(HWY_DISPATCH_TABLE(run_range))(program, inputs, outputs, begin, end, nullptr);
 }
 
 void run_chain(const ChainProgram& program, const float* const* inputs, float* const* outputs,
                const Rectangle& rectangle, std::int64_t row_length, const float* block,
                std::int64_t block_stride) {
-  HWY_DYNAMIC_DISPATCH(run_rectangle)
-  (program, inputs, outputs, rectangle, row_length, block, block_stride);
+  chosen(HWY_DISPATCH_TABLE(run_rectangle))(program, inputs, outputs, rectangle, row_length, block,
+                                            block_stride);
 }
 
 }  // namespace chainrule::cpu

@@ -16,6 +16,7 @@
 // After foreach_target.h, as Highway asks.
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
+#include "backend/cpu/dispatch.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace chainrule::cpu::HWY_NAMESPACE {
@@ -369,7 +370,7 @@ MatmulBlockKernel matmul_block_kernel() {
   if (!hwy::GetChosenTarget().IsInitialized()) {
     hwy::GetChosenTarget().Update(hwy::SupportedTargets());
   }
-  return HWY_DYNAMIC_DISPATCH(multiply_block);
+  return chosen(HWY_DISPATCH_TABLE(multiply_block));
 }
 
 }  // namespace chainrule::cpu

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <string>
 
+#include "backend/cpu/dispatch.h"
 #include "backend/cpu/move.h"
 #include "backend/cpu/simd-inl.h"
 #include "chainrule/error.h"
@@ -142,7 +143,7 @@ void copy_row(const StridedCopy::Axis& axis, const float* from, float* to, std::
   if (axis.to == 1 && axis.from == 1) {
     std::memcpy(to, from, static_cast<std::size_t>(n) * sizeof(float));
   } else if (axis.to == 1 && axis.from == 0) {
-    HWY_DYNAMIC_DISPATCH(fill_range)(to, *from, n);
+    chosen(HWY_DISPATCH_TABLE(fill_range))(to, *from, n);
   } else {
     for (std::int64_t i = 0; i < n; ++i) to[i * axis.to] = from[i * axis.from];
   }
@@ -192,8 +193,8 @@ void copy(const StridedCopy& copy, const float* from, float* to, std::int64_t be
     const std::int64_t rows =
         column == 0 ? std::min(walk.rows_left(), (end - at) / inner.extent) : 0;
     if (transposes && rows > 1) {
-      HWY_DYNAMIC_DISPATCH(transpose)
-      (source, inner.from, target, outer.back().to, rows, inner.extent);
+      chosen(HWY_DISPATCH_TABLE(transpose))(source, inner.from, target, outer.back().to, rows,
+                                            inner.extent);
       at += rows * inner.extent;
       walk.advance(rows);
       continue;
@@ -207,7 +208,7 @@ void copy(const StridedCopy& copy, const float* from, float* to, std::int64_t be
 }
 
 void fill(float* out, float value, std::int64_t begin, std::int64_t end) {
-  if (begin < end) HWY_DYNAMIC_DISPATCH(fill_range)(out + begin, value, end - begin);
+  if (begin < end) chosen(HWY_DISPATCH_TABLE(fill_range))(out + begin, value, end - begin);
 }
 
 std::int64_t gather_rows(const float* table, std::int64_t rows, std::int64_t columns,
@@ -232,13 +233,13 @@ std::int64_t scatter_add_rows(const float* x, const std::int32_t* index, std::in
                               std::int64_t begin, std::int64_t end) {
   if (begin >= end) return -1;
   for (std::int64_t r = 0; r < rows; ++r)
-    HWY_DYNAMIC_DISPATCH(fill_range)(out + r * columns + begin, 0.0F, end - begin);
+    chosen(HWY_DISPATCH_TABLE(fill_range))(out + r * columns + begin, 0.0F, end - begin);
   std::int64_t bad = -1;
   for (std::int64_t i = 0; i < n; ++i) {
     const std::int64_t row = index[i];
     if (row >= 0 && row < rows) {
-      HWY_DYNAMIC_DISPATCH(add_range)
-      (x + i * columns + begin, out + row * columns + begin, end - begin);
+      chosen(HWY_DISPATCH_TABLE(add_range))(x + i * columns + begin, out + row * columns + begin,
+                                            end - begin);
     } else if (bad < 0) {
       bad = i;
     }
@@ -252,7 +253,7 @@ std::int64_t one_hot(const std::int32_t* index, std::int64_t classes, float* out
   for (std::int64_t i = begin; i < end; ++i) {
     const std::int64_t label = index[i];
     float* const row = out + i * classes;
-    HWY_DYNAMIC_DISPATCH(fill_range)(row, 0.0F, classes);
+    chosen(HWY_DISPATCH_TABLE(fill_range))(row, 0.0F, classes);
     if (label >= 0 && label < classes) {
       row[label] = 1.0F;
     } else if (bad < 0) {

@@ -10,6 +10,7 @@
 #include <hwy/foreach_target.h>
 // After foreach_target.h, as Highway asks.
 #include <hwy/highway.h>
+#include "backend/cpu/dispatch.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace chainrule::cpu::HWY_NAMESPACE {
@@ -55,12 +56,12 @@ double peak_gflops(ThreadPool& pool) {
     const auto begin = Clock::now();
     pool.run(chunks, [](std::int64_t, int) {
       double unused = 0.0;
-      volatile float sum = HWY_DYNAMIC_DISPATCH(multiply_add_loop)(kIterations, &unused);
+      volatile float sum = chosen(HWY_DISPATCH_TABLE(multiply_add_loop))(kIterations, &unused);
       static_cast<void>(sum);
     });
     const double seconds = std::chrono::duration<double>(Clock::now() - begin).count();
     double operations = 0.0;
-    volatile float sum = HWY_DYNAMIC_DISPATCH(multiply_add_loop)(1, &operations);
+    volatile float sum = chosen(HWY_DISPATCH_TABLE(multiply_add_loop))(1, &operations);
     static_cast<void>(sum);
     best = std::max(best, operations * kIterations * static_cast<double>(chunks) / seconds * 1e-9);
   }

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "backend/cpu/dispatch.h"
 #include "backend/cpu/random.h"
 #include "backend/cpu/simd-inl.h"
 
@@ -91,7 +92,7 @@ namespace chainrule::cpu {
 HWY_EXPORT(uniform_range);
 
 void uniform(const PhiloxStream& stream, float* out, std::int64_t begin, std::int64_t end) {
-  HWY_DYNAMIC_DISPATCH(uniform_range)(stream, out, begin, end);
+  chosen(HWY_DISPATCH_TABLE(uniform_range))(stream, out, begin, end);
 }
 
 }  // namespace chainrule::cpu

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "backend/cpu/dispatch.h"
 #include "backend/cpu/reduce-inl.h"
 #include "backend/cpu/reduce.h"
 
@@ -162,26 +163,26 @@ HWY_EXPORT(finite_everywhere);
 HWY_EXPORT(non_finite_count);
 
 void sum(const float* x, float* out, const ReduceRange& range, float scale) {
-  HWY_DYNAMIC_DISPATCH(sum_range)(x, out, range, scale);
+  chosen(HWY_DISPATCH_TABLE(sum_range))(x, out, range, scale);
 }
 
 void max(const float* x, float* out, const ReduceRange& range) {
-  HWY_DYNAMIC_DISPATCH(max_range)(x, out, range);
+  chosen(HWY_DISPATCH_TABLE(max_range))(x, out, range);
 }
 
 void argmax(const float* x, std::int32_t* out, std::int64_t reduced, std::int64_t outer_begin,
             std::int64_t outer_end) {
-  HWY_DYNAMIC_DISPATCH(argmax_range)(x, out, reduced, outer_begin, outer_end);
+  chosen(HWY_DISPATCH_TABLE(argmax_range))(x, out, reduced, outer_begin, outer_end);
 }
 
 void sum_chunks(const float* x, std::int64_t n, std::int64_t begin, std::int64_t end,
                 float* partials) {
-  HWY_DYNAMIC_DISPATCH(sum_of_chunks)(x, n, begin, end, partials);
+  chosen(HWY_DISPATCH_TABLE(sum_of_chunks))(x, n, begin, end, partials);
 }
 
 void sum_squares_chunks(const float* x, std::int64_t n, std::int64_t begin, std::int64_t end,
                         float* partials) {
-  HWY_DYNAMIC_DISPATCH(sum_of_square_chunks)(x, n, begin, end, partials);
+  chosen(HWY_DISPATCH_TABLE(sum_of_square_chunks))(x, n, begin, end, partials);
 }
 
 float sum_partials(const float* partials, std::int64_t count) {
@@ -194,11 +195,11 @@ float sum_partials(const float* partials, std::int64_t count) {
 }
 
 NonFinite count_non_finite(const float* x, std::int64_t n) {
-  return HWY_DYNAMIC_DISPATCH(non_finite_count)(x, n);
+  return chosen(HWY_DISPATCH_TABLE(non_finite_count))(x, n);
 }
 
 bool all_finite(const float* x, std::int64_t n) {
-  return HWY_DYNAMIC_DISPATCH(finite_everywhere)(x, n);
+  return chosen(HWY_DISPATCH_TABLE(finite_everywhere))(x, n);
 }
 
 }  // namespace chainrule::cpu

@@ -9,6 +9,7 @@
 #include <cmath>
 #include <limits>
 
+#include "backend/cpu/dispatch.h"
 #include "backend/cpu/reduce-inl.h"
 #include "backend/cpu/softmax.h"
 
@@ -273,56 +274,56 @@ HWY_EXPORT(label_gradient_rows);
 HWY_EXPORT(target_gradient_rows);
 
 void softmax(const float* x, float* y, std::int64_t columns, std::int64_t begin, std::int64_t end) {
-  HWY_DYNAMIC_DISPATCH(softmax_rows)(x, y, columns, begin, end);
+  chosen(HWY_DISPATCH_TABLE(softmax_rows))(x, y, columns, begin, end);
 }
 
 void log_softmax(const float* x, float* y, std::int64_t columns, std::int64_t begin,
                  std::int64_t end) {
-  HWY_DYNAMIC_DISPATCH(log_softmax_rows)(x, y, columns, begin, end);
+  chosen(HWY_DISPATCH_TABLE(log_softmax_rows))(x, y, columns, begin, end);
 }
 
 void softmax_gradient(const float* y, const float* dy, float* dx, std::int64_t columns,
                       std::int64_t begin, std::int64_t end) {
-  HWY_DYNAMIC_DISPATCH(softmax_gradient_rows)(y, dy, dx, columns, begin, end);
+  chosen(HWY_DISPATCH_TABLE(softmax_gradient_rows))(y, dy, dx, columns, begin, end);
 }
 
 void log_softmax_gradient(const float* y, const float* dy, float* dx, std::int64_t columns,
                           std::int64_t begin, std::int64_t end) {
-  HWY_DYNAMIC_DISPATCH(log_softmax_gradient_rows)(y, dy, dx, columns, begin, end);
+  chosen(HWY_DISPATCH_TABLE(log_softmax_gradient_rows))(y, dy, dx, columns, begin, end);
 }
 
 std::int64_t cross_entropy(const float* x, const std::int32_t* labels, float smoothing,
                            const CrossEntropyOutputs& outputs, std::int64_t columns,
                            std::int64_t begin, std::int64_t end) {
-  return HWY_DYNAMIC_DISPATCH(cross_entropy_label_rows)(x, labels, smoothing, outputs, columns,
-                                                        begin, end);
+  return chosen(HWY_DISPATCH_TABLE(cross_entropy_label_rows))(x, labels, smoothing, outputs,
+                                                              columns, begin, end);
 }
 
 void cross_entropy(const float* x, const float* targets, float smoothing,
                    const CrossEntropyOutputs& outputs, std::int64_t columns, std::int64_t begin,
                    std::int64_t end) {
-  HWY_DYNAMIC_DISPATCH(cross_entropy_target_rows)
-  (x, targets, smoothing, outputs, columns, begin, end);
+  chosen(HWY_DISPATCH_TABLE(cross_entropy_target_rows))(x, targets, smoothing, outputs, columns,
+                                                        begin, end);
 }
 
 void probability_cross_entropy(const float* p, const float* targets, float epsilon, float* losses,
                                std::int64_t columns, std::int64_t begin, std::int64_t end) {
-  HWY_DYNAMIC_DISPATCH(probability_cross_entropy_rows)
-  (p, targets, epsilon, losses, columns, begin, end);
+  chosen(HWY_DISPATCH_TABLE(probability_cross_entropy_rows))(p, targets, epsilon, losses, columns,
+                                                             begin, end);
 }
 
 std::int64_t cross_entropy_gradient(const float* probabilities, const std::int32_t* labels,
                                     float smoothing, float scale, float* dx, std::int64_t columns,
                                     std::int64_t begin, std::int64_t end) {
-  return HWY_DYNAMIC_DISPATCH(label_gradient_rows)(probabilities, labels, smoothing, scale, dx,
-                                                   columns, begin, end);
+  return chosen(HWY_DISPATCH_TABLE(label_gradient_rows))(probabilities, labels, smoothing, scale,
+                                                         dx, columns, begin, end);
 }
 
 void cross_entropy_gradient(const float* probabilities, const float* targets, float smoothing,
                             float scale, float* dx, std::int64_t columns, std::int64_t begin,
                             std::int64_t end) {
-  HWY_DYNAMIC_DISPATCH(target_gradient_rows)
-  (probabilities, targets, smoothing, scale, dx, columns, begin, end);
+  chosen(HWY_DISPATCH_TABLE(target_gradient_rows))(probabilities, targets, smoothing, scale, dx,
+                                                   columns, begin, end);
 }
 
 }  // namespace chainrule::cpu

@@ -8,6 +8,7 @@
 
 #include <cmath>
 
+#include "backend/cpu/dispatch.h"
 #include "backend/cpu/math-inl.h"
 #include "backend/cpu/update.h"
 
@@ -209,28 +210,28 @@ void for_each_row(const GradientBlock& g, const Row& row, const Arrays*... array
 
 void update(const Sgd& rule, float* weight, float* velocity, const float* gradient,
             std::int64_t begin, std::int64_t end) {
-  HWY_DYNAMIC_DISPATCH(sgd_range)
-  (rule, weight + begin, advance(velocity, begin), gradient + begin, length(begin, end));
+  chosen(HWY_DISPATCH_TABLE(sgd_range))(rule, weight + begin, advance(velocity, begin),
+                                        gradient + begin, length(begin, end));
 }
 
 void update(const RmsProp& rule, float* weight, float* square, float* mean, float* buffer,
             const float* gradient, std::int64_t begin, std::int64_t end) {
-  HWY_DYNAMIC_DISPATCH(rms_prop_range)
-  (rule, weight + begin, square + begin, advance(mean, begin), advance(buffer, begin),
-   gradient + begin, length(begin, end));
+  chosen(HWY_DISPATCH_TABLE(rms_prop_range))(rule, weight + begin, square + begin,
+                                             advance(mean, begin), advance(buffer, begin),
+                                             gradient + begin, length(begin, end));
 }
 
 void update(const Adam& rule, float* weight, float* m, float* v, const float* gradient,
             std::int64_t begin, std::int64_t end) {
-  HWY_DYNAMIC_DISPATCH(adam_range)
-  (rule, weight + begin, m + begin, v + begin, gradient + begin, length(begin, end));
+  chosen(HWY_DISPATCH_TABLE(adam_range))(rule, weight + begin, m + begin, v + begin,
+                                         gradient + begin, length(begin, end));
 }
 
 void update(const Sgd& rule, float* weight, float* velocity, const GradientBlock& gradient) {
   for_each_row(
       gradient,
       [&](std::int64_t at, const float* g, std::size_t n) {
-        HWY_DYNAMIC_DISPATCH(sgd_range)(rule, weight + at, advance(velocity, at), g, n);
+        chosen(HWY_DISPATCH_TABLE(sgd_range))(rule, weight + at, advance(velocity, at), g, n);
       },
       weight, velocity);
 }
@@ -240,8 +241,8 @@ void update(const RmsProp& rule, float* weight, float* square, float* mean, floa
   for_each_row(
       gradient,
       [&](std::int64_t at, const float* g, std::size_t n) {
-        HWY_DYNAMIC_DISPATCH(rms_prop_range)
-        (rule, weight + at, square + at, advance(mean, at), advance(buffer, at), g, n);
+        chosen(HWY_DISPATCH_TABLE(rms_prop_range))(rule, weight + at, square + at,
+                                                   advance(mean, at), advance(buffer, at), g, n);
       },
       weight, square, mean, buffer);
 }
@@ -250,7 +251,7 @@ void update(const Adam& rule, float* weight, float* m, float* v, const GradientB
   for_each_row(
       gradient,
       [&](std::int64_t at, const float* g, std::size_t n) {
-        HWY_DYNAMIC_DISPATCH(adam_range)(rule, weight + at, m + at, v + at, g, n);
+        chosen(HWY_DISPATCH_TABLE(adam_range))(rule, weight + at, m + at, v + at, g, n);
       },
       weight, m, v);
 }
