@@ -102,9 +102,9 @@ void run_product(const Machine& machine, const Product& product, F finish) {
   machine.pool->run(product.plan.chunks(), [&](std::int64_t chunk, int worker) {
     std::byte* scratch = machine.scratch_of(worker);
     float* block = reinterpret_cast<float*>(scratch + product.block_offset());
-    const MatmulPlan::Block b = product.plan.block(chunk);
+    const Rectangle b = product.plan.block(chunk);
     product.plan.run(chunk, product.a.f32(), product.b.f32(), block, b.columns, scratch);
-    finish(Rectangle{b.row, b.rows, b.column, b.columns}, block);
+    finish(b, block);
   });
 }
 
@@ -353,7 +353,7 @@ InstructionPtr lower_matmul(const Binding& binding) {
     const std::int64_t chunks = product.plan.chunks();
     machine.pool->run(batch * chunks, [&](std::int64_t index, int worker) {
       const std::int64_t i = index / chunks;
-      const MatmulPlan::Block b = product.plan.block(index % chunks);
+      const Rectangle b = product.plan.block(index % chunks);
       product.plan.run(
           index % chunks, product.a.f32() + i * s.m * s.k, product.b.f32() + i * s.k * s.n,
           out.f32() + i * s.m * s.n + b.row * s.n + b.column, s.n, machine.scratch_of(worker));

@@ -88,7 +88,7 @@ void MatmulPlan::cut(std::int64_t work) {
   }
 }
 
-MatmulPlan::Block MatmulPlan::block(std::int64_t chunk) const {
+Rectangle MatmulPlan::block(std::int64_t chunk) const {
   const std::int64_t row_part = chunk % row_parts_;
   const std::int64_t column_part = chunk / row_parts_;
   const std::int64_t panels = divide_up(shape_.n, kPanelColumns);
@@ -119,7 +119,7 @@ std::size_t MatmulPlan::scratch_bytes() const {
 
 void MatmulPlan::run(std::int64_t chunk, const float* a, const float* b, float* c, std::int64_t ldc,
                      std::byte* scratch) const {
-  const Block part = chunks() == 1 ? Block{0, shape_.m, 0, shape_.n} : block(chunk);
+  const Rectangle part = chunks() == 1 ? Rectangle{0, shape_.m, 0, shape_.n} : block(chunk);
   const std::int64_t lda = shape_.transpose_a ? shape_.m : shape_.k;
   const std::int64_t ldb = shape_.transpose_b ? shape_.k : shape_.n;
   a += shape_.transpose_a ? part.row : part.row * lda;

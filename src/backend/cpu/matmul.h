@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "backend/cpu/matmul_kernels.h"
+#include "backend/cpu/rectangle.h"
 
 namespace chainrule::cpu {
 
@@ -25,7 +26,7 @@ struct MatmulShape {
 ///
 /// Example:  MatmulPlan plan({.m = 64, .n = 128, .k = 784});
 ///           pool.run(plan.chunks(), [&](std::int64_t chunk, int worker) {
-///             const MatmulPlan::Block block = plan.block(chunk);
+///             const Rectangle block = plan.block(chunk);
 ///             plan.run(chunk, x, w, y + block.row * 128 + block.column, 128, scratch[worker]);
 ///           });
 class MatmulPlan {
@@ -38,11 +39,8 @@ class MatmulPlan {
   /// How many rectangles; 0 if c is empty.
   std::int64_t chunks() const { return row_parts_ * column_parts_; }
 
-  /// The rectangle of c that a chunk computes.
-  struct Block {
-    std::int64_t row, rows, column, columns;
-  };
-  Block block(std::int64_t chunk) const;
+  /// The part of c that a chunk computes.
+  Rectangle block(std::int64_t chunk) const;
 
   /// The rows and columns of the largest rectangle.
   std::int64_t max_block_rows() const;

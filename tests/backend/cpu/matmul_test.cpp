@@ -18,6 +18,7 @@
 using chainrule::PhiloxStream;
 using chainrule::cpu::MatmulPlan;
 using chainrule::cpu::MatmulShape;
+using chainrule::cpu::Rectangle;
 using chainrule::cpu::ThreadPool;
 
 namespace {
@@ -69,7 +70,7 @@ std::vector<float> multiply(const MatmulShape& s, const float* a, const float* b
   float* c = guarded.data() + kGuard + shift;
   std::fill_n(c, size, std::numeric_limits<float>::quiet_NaN());
   pool.run(plan.chunks(), [&](std::int64_t chunk, int worker) {
-    const MatmulPlan::Block block = plan.block(chunk);
+    const Rectangle block = plan.block(chunk);
     plan.run(chunk, a, b, c + block.row * s.n + block.column, s.n,
              scratch[static_cast<std::size_t>(worker)].data());
   });
@@ -212,7 +213,7 @@ TEST_CASE("matmul: the chunks tile the result and a block may go elsewhere") {
     const MatmulPlan plan(s);
     std::vector<int> covered(static_cast<std::size_t>(s.m * s.n), 0);
     for (std::int64_t chunk = 0; chunk < plan.chunks(); ++chunk) {
-      const MatmulPlan::Block block = plan.block(chunk);
+      const Rectangle block = plan.block(chunk);
       CHECK(block.rows > 0);
       CHECK(block.rows <= plan.max_block_rows());
       CHECK(block.columns > 0);
@@ -234,7 +235,7 @@ TEST_CASE("matmul: the chunks tile the result and a block may go elsewhere") {
   const std::vector<float> whole = multiply(s, a.data(), b.data(), 1);
   Scratch scratch(plan.scratch_bytes());
   for (std::int64_t chunk = 0; chunk < plan.chunks(); ++chunk) {
-    const MatmulPlan::Block block = plan.block(chunk);
+    const Rectangle block = plan.block(chunk);
     std::vector<float> buffer(static_cast<std::size_t>(block.rows * block.columns),
                               std::numeric_limits<float>::quiet_NaN());
     plan.run(chunk, a.data(), b.data(), buffer.data(), block.columns, scratch.data());
