@@ -73,7 +73,8 @@ TEST_CASE("optimisers follow the golden trajectories") {
       for (auto& [name, value] : run.updated()) feed.insert_or_assign(name, value);
     }
     CHECK(worst(c["losses"].get<std::vector<double>>(), losses) < 1e-9);
-    for (const auto& [name, shape] : kParameters) {
+    for (const auto& parameter : kParameters) {
+      const std::string name = parameter.first;
       CAPTURE(name);
       CHECK(worst(c["end"][name].get<std::vector<double>>(), feed.at(name).values<double>()) <
             1e-9);

@@ -62,14 +62,16 @@ void compare(const Graph& graph, const TensorMap& feed, double tolerance = 2e-5)
   fill_inputs(program, graph, feed);
   REQUIRE(program.run());
   const TensorMap expected = reference.outputs();
-  for (const auto& [name, value] : graph.outputs()) {
+  for (const auto& output : graph.outputs()) {
+    const std::string& name = output.first;
     CAPTURE(name);
     check_close(expected.at(name).as(DType::kF64).values<double>(),
-                read(program, name, value.dtype()), tolerance);
+                read(program, name, output.second.dtype()), tolerance);
   }
-  for (const auto& [name, value] : reference.updated()) {
+  for (const auto& parameter : reference.updated()) {
+    const std::string& name = parameter.first;
     CAPTURE(name);
-    check_close(value.as(DType::kF64).values<double>(),
+    check_close(parameter.second.as(DType::kF64).values<double>(),
                 parameters->at(name).as(DType::kF64).values<double>(), tolerance);
   }
 }
