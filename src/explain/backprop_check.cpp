@@ -39,13 +39,33 @@ void measure(const NumpyProgram& program, const backprop::Study& study,
   for (std::size_t i = 0; i < of.size(); ++i) {
     const Tensor x = evaluation.value(values[i]);
     const Tensor t = evaluation.value(truths[i]);
+    const double factor =
+        lines[i].verdict == GradientVerdict::kFactor ? lines[i].factor : 1;  // as it is meant
     double& worst = lines[i].difference;
     if (x.size() != t.size() || x.shape().size() != t.shape().size()) {
       worst = x.size() == t.size() ? 0 : std::numeric_limits<double>::quiet_NaN();
       if (std::isnan(worst)) continue;
     }
     for (std::size_t e = 0; e < x.values<double>().size(); ++e) {
-      worst = std::max(worst, std::abs(x.values<double>()[e] - t.values<double>()[e]));
+      worst = std::max(worst, std::abs(x.values<double>()[e] - factor * t.values<double>()[e]));
+    }
+  }
+}
+
+// The lines on which a gradient begins, before the one that is judged.
+void add_parts(const NumpyProgram& program, const backprop::Study& study,
+               std::vector<GradientLine>& lines) {
+  for (const backprop::Gradient& g : study.gradients) {
+    for (std::size_t i = 0; i + 1 < g.versions.size(); ++i) {
+      GradientLine line = backprop::line_at(program, program.assignments[g.versions[i]]);
+      if (std::any_of(lines.begin(), lines.end(),
+                      [&](const GradientLine& other) { return other.line == line.line; })) {
+        continue;  // the mistake is there
+      }
+      line.of = study.forward[*g.of].name;
+      line.verdict = GradientVerdict::kPart;
+      line.difference = std::numeric_limits<double>::quiet_NaN();
+      lines.push_back(line);
     }
   }
 }
@@ -119,6 +139,7 @@ BackpropReport check_backprop(std::string_view source, const std::string& file,
   report.loss = program.loss.name().empty() ? "loss" : program.loss.name();
   report.lines = std::move(judgement.lines);
   report.remarks = std::move(judgement.remarks);
+  add_parts(program, study, report.lines);
   add_repairs(read.repairs, program, report.lines);
   std::stable_sort(report.lines.begin(), report.lines.end(),
                    [](const GradientLine& a, const GradientLine& b) { return a.line < b.line; });

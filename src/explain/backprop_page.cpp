@@ -27,7 +27,7 @@ std::string verdict_text(const GradientLine& line) {
     case GradientVerdict::kFactor:
       return "right up to a factor";
     case GradientVerdict::kPart:
-      return "first part";
+      return "part";
     case GradientVerdict::kInherited:
       return "inherits an error";
     case GradientVerdict::kMistake:

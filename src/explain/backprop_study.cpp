@@ -35,6 +35,19 @@ bool mentions(const std::string& expression, const std::string& name) {
   return false;
 }
 
+// Is the line of the form name *= …, name = name * … or name[…] = 0?
+bool multiplies(const std::string& line, const std::string& name) {
+  const std::size_t start = line.find(name);
+  if (start == std::string::npos) return false;
+  std::string text;
+  for (const char c : line.substr(start)) {
+    if (c != ' ') text += c;
+  }
+  const std::string_view rest = std::string_view(text).substr(name.size());
+  return rest.starts_with("*=") || rest.starts_with("=" + name + "*") ||
+         (rest.starts_with("[") && rest.find("]=0") != std::string_view::npos);
+}
+
 }  // namespace
 
 Study::Study(const NumpyProgram& given)
@@ -200,6 +213,7 @@ void Study::find_gradients() {
     }
     gradients.push_back({a.target, {i}, target_of(a.target), value, {}, {}, false});
   }
+  split_at_activations();
   // A name that says nothing, such as delta or error, may still be a gradient; and h, which has
   // many values, a gradient of an earlier one.
   for (Gradient& g : gradients) {
@@ -224,6 +238,33 @@ void Study::find_gradients() {
     g.truth = truths.at(key(forward[*g.of].value));
     if (!forward_at.contains(key(g.value))) gradient_at.emplace(key(g.value), i);
   }
+}
+
+// dhidden[hidden <= 0] = 0 turns the derivative after an activation into the one before it.
+void Study::split_at_activations() {
+  std::vector<Gradient> split;
+  for (const Gradient& g : gradients) {
+    split.push_back(g);
+    if (!g.of) continue;
+    const auto a = std::find_if(activations.begin(), activations.end(), [&](const Activation& x) {
+      return x.after == forward[*g.of].value;
+    });
+    if (a == activations.end()) continue;
+    const auto at = std::find_if(g.versions.begin() + 1, g.versions.end(), [&](std::size_t i) {
+      return multiplies(program.lines[static_cast<std::size_t>(assignment(i).line) - 1], g.name);
+    });
+    if (at == g.versions.end()) continue;
+    const Value before = value_of(assignment(*(at - 1)));
+    const Value truth = truths.at(key(a->after));
+    if (bench.relate(g.value, truth) && !bench.relate(before, truth)) continue;  // as of dropout
+    Gradient second = g;
+    second.versions.assign(at, g.versions.end());
+    second.of = forward_at.at(key(a->before));
+    split.back().versions.assign(g.versions.begin(), at);
+    split.back().value = before;
+    split.push_back(second);
+  }
+  gradients = std::move(split);
 }
 
 void Study::find_updates() {

@@ -107,6 +107,7 @@ class Study {
  private:
   void find_forward();
   void find_gradients();
+  void split_at_activations();
   void find_updates();
   void find_activations();
   void find_truths();
