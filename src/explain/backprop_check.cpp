@@ -16,6 +16,7 @@ namespace chainrule {
 namespace {
 
 using backprop::Judgement;
+using backprop::mentions;
 using backprop::Repair;
 
 // The largest difference to the derivative on the file's own numbers.
@@ -50,6 +51,11 @@ void measure(const NumpyProgram& program, const backprop::Study& study,
       worst = std::max(worst, std::abs(x.values<double>()[e] - factor * t.values<double>()[e]));
     }
   }
+}
+
+bool is_fine(const GradientLine& line) {
+  return line.verdict == GradientVerdict::kRight || line.verdict == GradientVerdict::kFactor ||
+         line.verdict == GradientVerdict::kPart;
 }
 
 // The lines on which a gradient begins, before the one that is judged.
@@ -90,10 +96,18 @@ void add_repairs(const std::vector<Repair>& repairs, const NumpyProgram& program
     }
     const std::string fails = fmt::format("It cannot be computed: {}", reason);
     if (repair.fixed.empty()) {
-      line.verdict = GradientVerdict::kFails;
-      line.mistake = "cannot be computed";
-      line.explanation = fails;
       if (line.target.empty()) line.target = repair.original.substr(0, repair.original.find(' '));
+      const auto source = std::find_if(lines.begin(), lines.end(), [&](const GradientLine& l) {
+        return l.line < repair.line && !is_fine(l) && mentions(repair.original, l.target);
+      });
+      line.explanation = fails;
+      if (source != lines.end()) {
+        line.verdict = GradientVerdict::kInherited;
+        line.explanation += fmt::format(". The error comes from {}.", source->target);
+      } else {
+        line.verdict = GradientVerdict::kFails;
+        line.mistake = "cannot be computed";
+      }
     } else {
       if (line.verdict != GradientVerdict::kMistake && line.verdict != GradientVerdict::kWrong) {
         line.correct = repair.fixed;
@@ -115,11 +129,6 @@ void add_repairs(const std::vector<Repair>& repairs, const NumpyProgram& program
   }
 }
 
-bool is_fine(const GradientLine& line) {
-  return line.verdict == GradientVerdict::kRight || line.verdict == GradientVerdict::kFactor ||
-         line.verdict == GradientVerdict::kPart;
-}
-
 }  // namespace
 
 BackpropReport check_backprop(std::string_view source, const std::string& file,
@@ -128,9 +137,10 @@ BackpropReport check_backprop(std::string_view source, const std::string& file,
   const NumpyProgram& program = read.program;
   backprop::Study study(program);
   if (study.gradients.empty() && study.updates.empty() && read.repairs.empty()) {
-    throw Error(fmt::format("{}: no gradient line after the loss; expected names such as dW1, "
-                            "grad_W1 or W1_grad for a value W1 of the forward pass",
-                            file));
+    throw Error(
+        fmt::format("{}: no gradient line after the loss; expected names such as dW1, "
+                    "grad_W1 or W1_grad for a value W1 of the forward pass",
+                    file));
   }
   Judgement judgement = backprop::judge(study);
   measure(program, study, judgement.lines);

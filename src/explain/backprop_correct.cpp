@@ -11,6 +11,8 @@
 #include "chainrule/error.h"
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
+#include "chainrule/simplify.h"
+#include "compiler/passes.h"
 #include "explain/backprop_activations.h"
 #include "explain/notation.h"
 #include "graph/op.h"
@@ -37,9 +39,10 @@ class Line {
       std::vector<Value> inputs;
       for (const Value& input : node.inputs) inputs.push_back(here(input));
       const Node& copy = graph_.append(*node.op, std::move(inputs), node.attributes);
+      for (std::size_t i = 0; i < node.types.size(); ++i) outputs.push_back(copy.output(i));
       for (std::size_t i = 0; i < node.types.size(); ++i) {
-        outputs.push_back(copy.output(i));
-        if (!node.names[i].empty()) outputs.back().named(node.names[i]);
+        const bool has_line = study.forward_at.contains(key(study.bench.here(node.output(i))));
+        if (has_line && !node.names[i].empty()) outputs[i].named(node.names[i]);
       }
     }
     // Forward values and their copies in this graph.
@@ -68,15 +71,59 @@ class Line {
 
   std::string written(Value v, double scale) {
     graph_.output("line", scaled(v, scale));
-    const std::unique_ptr<Graph> plain = spelled_out(graph_, Notation::kNumpy);
+    const std::unique_ptr<Graph> plain =
+        spelled_out(*with_named_numbers(*doubled(*simplify(graph_))), Notation::kNumpy);
     const Value result = plain->outputs().front().second;
     return result.node().op->source ? result.name() : expression(result, Notation::kNumpy);
   }
 
+  // x + x, as it comes from x·x, is 2·x.
+  static std::unique_ptr<Graph> doubled(const Graph& graph) {
+    return simplify(*rewrite(graph, [](Graph&) -> Rule {
+      return
+          [](const Node& node, const std::vector<Value>& in) -> std::optional<std::vector<Value>> {
+            if (!is(node, "add")) return std::nullopt;
+            if (in[0] == in[1]) return {{in[0] * 2}};
+            if (!is(in[0], "add")) return std::nullopt;
+            const std::vector<Value>& inner = in[0].node().inputs;
+            if (inner[1] == in[1]) return {{inner[0] + in[1] * 2}};
+            if (inner[0] == in[1]) return {{inner[1] + in[1] * 2}};
+            return std::nullopt;
+          };
+    }));
+  }
+
+  // x / 6 as x / N where N is 6, and rows without an axis of extent 1 in front.
+  GraphPtr with_named_numbers(const Graph& graph) {
+    std::map<std::string, Value> numbers;
+    return rewrite(graph, [&](Graph& target) -> Rule {
+      return
+          [&](const Node& node, const std::vector<Value>& in) -> std::optional<std::vector<Value>> {
+            if (is(node, "broadcast_to") && is(in[0], "reshape")) {
+              const Value x = in[0].node().inputs[0];
+              Shape shape = in[0].shape();
+              while (shape.size() > x.shape().size() && shape[0] == 1) shape.erase(shape.begin());
+              if (shape == x.shape()) return {{broadcast_to(x, node.types[0].shape)}};
+            }
+            if (!is(node, "mul") || !is(in[1], "constant")) return std::nullopt;
+            std::string name = study_.number_name(in[1].node().real("value"));
+            const bool inverse = name.starts_with("1/");
+            if (inverse) name.erase(0, 2);
+            if (!is_name(name)) return std::nullopt;
+            Value& number = numbers[name];
+            for (const Value& v : target.inputs()) {
+              if (v.name() == name) number = v;
+            }
+            if (!number) number = target.input(name, {DType::kF32, {}});
+            return {{inverse ? in[0] / number : number * in[0]}};
+          };
+    });
+  }
+
   Value scaled(Value v, double scale) {
+    if (scale < 0) return -scaled(v, -scale);
     const std::string name = study_.number_name(scale);
     if (name == "1") return v;
-    if (name == "-1") return -v;
     const std::string inverse = name.starts_with("1/") ? name.substr(2) : "";
     if (is_name(inverse)) return v / number(inverse, 1 / scale);
     if (is_name(name)) return v * number(name, scale);
@@ -99,7 +146,8 @@ class Line {
 
   Scaled derivative(std::size_t of) {
     if (of == study_.loss_index) return {constant(graph_, 1), 1};
-    if (const auto known = known_.find(of); known != known_.end()) return user_gradient(*known->second);
+    if (const auto known = known_.find(of); known != known_.end())
+      return user_gradient(*known->second);
     if (const auto done = done_.find(of); done != done_.end()) return done->second;
     if (const auto simple = difference_with_labels(of)) return done_[of] = *simple;
     Scaled total;
@@ -134,17 +182,15 @@ class Line {
     const Value before = study_.forward[of].value;
     for (const Activation& a : study_.activations) {
       if (a.before != before || (a.function != "softmax" && a.function != "sigmoid")) continue;
-      for (std::size_t i = 0; i < study_.forward.size(); ++i) {
-        const Named& label = study_.forward[i];
-        if (!label.value.node().op->source || label.parameter ||
-            label.value.shape() != before.shape()) {
-          continue;
-        }
+      const Value after = forward_.at(study_.forward_at.at(key(a.after)));
+      for (std::size_t id = 0; id < copies_.size(); ++id) {
+        const Value label = copies_[id][0];
+        const bool is_label = is(label, "one_hot") || is(label, "input");
+        if (!is_label || label.shape() != before.shape() || label.dtype() != DType::kF32) continue;
+        const Value on_bench = study_.bench.here(study_.program.graph->nodes()[id].output());
         const auto relation =
-            study_.bench.relate(a.after - label.value, study_.truths.at(key(before)));
-        if (!relation || relation->transposed) continue;
-        const Value difference = forward_.at(study_.forward_at.at(key(a.after))) - forward_.at(i);
-        return Scaled{difference, 1 / relation->factor};
+            study_.bench.relate(a.after - on_bench, study_.truths.at(key(before)));
+        if (relation && !relation->transposed) return Scaled{after - label, 1 / relation->factor};
       }
     }
     return std::nullopt;
@@ -156,7 +202,9 @@ class Line {
     for (const Activation& a : study_.activations) {
       if (a.after != study_.forward[reader].value || a.before != study_.forward[of].value) continue;
       for (const KnownFunction& f : known_functions()) {
-        if (f.name == a.function) return d * f.differentiate(to, from);
+        if (f.name != a.function) continue;
+        const bool by_output = f.name == "relu" && to.name().empty();
+        return d * (by_output ? greater(from, 0.0) : f.differentiate(to, from));
       }
     }
     // Only the direct path: a copy of `to` that nothing else reads, told apart again afterwards.
@@ -184,9 +232,7 @@ class Line {
 
 }  // namespace
 
-std::string correct_line(Study& study, const Gradient& gradient) {
-  const double factor =
-      study.forward[*gradient.of].parameter ? 1 : gradient.relation.value_or(Relation{}).factor;
+std::string correct_line(Study& study, const Gradient& gradient, double factor) {
   return gradient.name + " = " + Line(study, gradient).text(factor);
 }
 

@@ -89,11 +89,13 @@ std::vector<double> expected_factors(const Suspicions& s) {
 }
 
 // Nothing, or what has to be said besides when the corrected line is still off by a factor.
-std::optional<std::string> besides(Study& study, double factor, const std::vector<double>& expected) {
+std::optional<std::string> besides(Study& study, double factor, const std::vector<double>& expected,
+                                   bool free) {
   for (const double e : expected) {
     if (near(factor, e)) return "";
   }
   const std::string name = study.number_name(factor / expected.front());
+  if (expected.size() == 1 && free && factor > 0) return "";  // a convention, judged later
   const bool explained = !name.empty() && (std::isalpha(static_cast<unsigned char>(name.back())) ||
                                            name == "-1" || name == "2" || name == "0.5");
   if (!explained) return std::nullopt;
@@ -116,7 +118,8 @@ std::optional<Finding> find_mistake(Study& study, const Gradient& gradient) {
   for (const Suspicion& suspicion : s.list) {
     const std::optional<Relation> relation = study.bench.relate(suspicion.value, gradient.truth);
     if (!relation || relation->transposed) continue;
-    const std::optional<std::string> more = besides(study, relation->factor, expected);
+    const std::optional<std::string> more =
+        besides(study, relation->factor, expected, !s.of.parameter);
     if (!more && second_best) continue;
     const std::size_t last = gradient.versions.back();
     Finding finding{suspicion.mistake, suspicion.sentence + more.value_or(""),

@@ -13,10 +13,10 @@ namespace chainrule::backprop {
 
 /// One thing that may be wrong, with the line computed as if it were not.
 struct Suspicion {
-  std::string mistake;   // its short name
+  std::string mistake;  // its short name
   std::string sentence;
-  int rank = 0;          // how readily a person would think of it: 0 first
-  Value value;           // the line's value, corrected
+  int rank = 0;              // how readily a person would think of it: 0 first
+  Value value;               // the line's value, corrected
   const Node* at = nullptr;  // the node that was changed; null for the line as a whole
 };
 
@@ -43,9 +43,9 @@ class Suspicions {
   Study& study;
   const Gradient& gradient;
   const Named& of;
-  Value line;                         // with the gradients that it reads corrected; may be empty
-  bool is_alias = false;              // dZ1 = dA1
-  std::vector<const Node*> nodes;     // of its expression
+  Value line;                      // with the gradients that it reads corrected; may be empty
+  bool is_alias = false;           // dZ1 = dA1
+  std::vector<const Node*> nodes;  // of its expression
   std::vector<Suspicion> list;
 
  private:

@@ -37,6 +37,7 @@ Confusion confusion(const Study& study, Value wrong, Value right) {
     if (f.before == wrong && f.after == right) {
       c.rank = 1;
       c.mistake = "used " + a + " for " + b;
+      if (f.function.empty()) return c;
       c.sentence = fmt::format("It reads {}, before the activation, where {} belongs.", a,
                                described(study, f));
       return c;
@@ -44,6 +45,7 @@ Confusion confusion(const Study& study, Value wrong, Value right) {
     if (f.before == right && f.after == wrong) {
       c.rank = 1;
       c.mistake = "used " + a + " for " + b;
+      if (f.function.empty()) return c;
       c.sentence = fmt::format("It reads {}, after the activation, where {} belongs.",
                                described(study, f), b);
       return c;
@@ -60,9 +62,8 @@ Confusion confusion(const Study& study, Value wrong, Value right) {
     c.mistake = "used " + a + " for " + b;
     for (const Activation& f : study.activations) {
       if (f.after == study.forward[*x].value && f.before == study.forward[*y].value) {
-        c.sentence = fmt::format(
-            "It reads {} where {} belongs: that skips the derivative of {}.", a, b,
-            f.function.empty() ? "the activation" : f.function);
+        c.sentence = fmt::format("It reads {} where {} belongs: that skips the derivative of {}.",
+                                 a, b, f.function.empty() ? "the activation" : f.function);
       }
     }
     return c;
@@ -106,11 +107,13 @@ void suspect_operands(Suspicions& s) {
     for (const Study::Updated& u : s.study.updates) {
       if (&u.value.node() != node) continue;
       const Named& w = s.study.forward[u.of];
-      s.of_node(0, "used the updated " + w.name,
-                fmt::format("{} was already updated on line {}; the derivative belongs to the value "
-                            "that the forward pass used. Compute all gradients before the update.",
-                            w.name, s.study.assignment(u.assignment).line),
-                *node, [&](const std::vector<Value>&) { return w.value; });
+      s.of_node(
+          0, "used the updated " + w.name,
+          fmt::format("{} was already updated on line {}; the derivative belongs to the value "
+                      "that the forward pass used. Compute all gradients before the update.",
+                      w.name, s.study.assignment(u.assignment).line),
+          *node, [&](const std::vector<Value>&) { return w.value; });
+      if (!s.list.empty()) s.list.back().at = nullptr;  // the mistake is to read it here
     }
     for (std::size_t i = 0; i < node->inputs.size(); ++i) {
       const Value input = node->inputs[i];
@@ -124,8 +127,8 @@ void suspect_operands(Suspicions& s) {
         });
       }
       // (m,) against (m, 1): broadcasting makes a matrix of two vectors.
-      if (input.shape().size() == 1 || (is(input, "broadcast_to") &&
-                                        input.node().inputs[0].shape().size() == 1)) {
+      if (input.shape().size() == 1 ||
+          (is(input, "broadcast_to") && input.node().inputs[0].shape().size() == 1)) {
         const Value vector = is(input, "broadcast_to") ? input.node().inputs[0] : input;
         const std::int64_t n = vector.shape()[0];
         const std::string name = mention(s.study, vector);
@@ -163,14 +166,16 @@ void suspect_products(Suspicions& s) {
           std::string sentence;
           if (elementwise) {
             mistake = "* for a matrix product";
-            sentence = fmt::format("{} and {} are multiplied element by element; a matrix product "
-                                   "(@ or np.dot) belongs there.",
-                                   left, right);
+            sentence = fmt::format(
+                "{} and {} are multiplied element by element; a matrix product "
+                "(@ or np.dot) belongs there.",
+                left, right);
           } else if (swap) {
             mistake = "operands swapped";
-            sentence = fmt::format("The operands {} and {} of the matrix product stand the wrong "
-                                   "way round.",
-                                   left, right);
+            sentence = fmt::format(
+                "The operands {} and {} of the matrix product stand the wrong "
+                "way round.",
+                left, right);
           } else {
             mistake = "forgot a transpose";
             const bool undo = is(node->inputs[turn_a ? 0 : 1], "transpose");
@@ -218,12 +223,19 @@ void suspect_axes(Suspicions& s, const Node& node) {
   if (rank > 1) others.push_back({});
   for (const std::vector<std::int64_t>& other : others) {
     if (other == axes) continue;
-    s.of_node(1, "the wrong axis",
+    s.of_node(0, "the wrong axis",
               fmt::format("It {} over {} where it should be {}.", mean_of ? "averages" : "sums",
                           text(axes), text(other)),
               node, [&](const std::vector<Value>& in) { return reduce(in[0], other); });
   }
   if (rank == 0) return;
+  for (const Named& t : s.study.forward) {
+    if (t.name.empty() || t.value.shape() != node.inputs[0].shape()) continue;
+    s.of_node(6, "a missing factor", fmt::format("The factor {} is missing in the sum.", t.name),
+              node, [&](const std::vector<Value>& in) {
+                return node.graph->append(*node.op, {in[0] * t.value}, node.attributes).output();
+              });
+  }
   s.of_node(4, "a sum too many", "The sum does not belong there.", node,
             [&](const std::vector<Value>& in) { return in[0]; });
 }
@@ -252,10 +264,10 @@ void suspect_sums_and_signs(Suspicions& s) {
       s.of_node(2, "wrong sign of a term",
                 fmt::format("{} has the wrong sign: it must be added.", name(1)), *node,
                 other_op(operator+));
-      s.of_node(2, "wrong sign",
-                fmt::format("The difference is the wrong way round: it is {} - {}.", name(1),
-                            name(0)),
-                *node, [](const std::vector<Value>& in) { return in[1] - in[0]; });
+      s.of_node(
+          2, "wrong sign",
+          fmt::format("The difference is the wrong way round: it is {} - {}.", name(1), name(0)),
+          *node, [](const std::vector<Value>& in) { return in[1] - in[0]; });
     }
     if (is(*node, "neg")) {
       s.of_node(2, "wrong sign", "The minus sign does not belong there.", *node,
@@ -263,7 +275,9 @@ void suspect_sums_and_signs(Suspicions& s) {
     }
     using Comparison = Value (*)(Value, Value);
     const std::vector<std::pair<std::string, Comparison>> comparisons{
-        {"less", less}, {"less_equal", less_equal}, {"greater", greater},
+        {"less", less},
+        {"less_equal", less_equal},
+        {"greater", greater},
         {"greater_equal", greater_equal}};
     for (const auto& [op, f] : comparisons) {
       if (!is(*node, op)) continue;

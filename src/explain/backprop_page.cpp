@@ -22,18 +22,13 @@ std::string padded(const std::string& text, std::size_t to) {
 
 std::string verdict_text(const GradientLine& line) {
   switch (line.verdict) {
-    case GradientVerdict::kRight:
-      return "right";
-    case GradientVerdict::kFactor:
-      return "right up to a factor";
-    case GradientVerdict::kPart:
-      return "part";
-    case GradientVerdict::kInherited:
-      return "inherits an error";
+    case GradientVerdict::kRight: return "right";
+    case GradientVerdict::kFactor: return "right up to a factor";
+    case GradientVerdict::kPart: return "part";
+    case GradientVerdict::kInherited: return "inherits an error";
     case GradientVerdict::kMistake:
     case GradientVerdict::kWrong:
-    case GradientVerdict::kFails:
-      break;
+    case GradientVerdict::kFails: break;
   }
   return "WRONG: " + line.mistake;
 }
@@ -71,10 +66,9 @@ bool is_own_mistake(const GradientLine& line) {
 
 std::string summary(const BackpropReport& report) {
   const auto mistakes = std::count_if(report.lines.begin(), report.lines.end(), is_own_mistake);
-  const auto inherited =
-      std::count_if(report.lines.begin(), report.lines.end(), [](const GradientLine& line) {
-        return line.verdict == GradientVerdict::kInherited;
-      });
+  const auto inherited = std::count_if(
+      report.lines.begin(), report.lines.end(),
+      [](const GradientLine& line) { return line.verdict == GradientVerdict::kInherited; });
   if (mistakes == 0 && inherited == 0) return "All gradients are right.\n";
   std::string text = mistakes == 1 ? "1 mistake" : fmt::format("{} mistakes", mistakes);
   if (mistakes > 0) {

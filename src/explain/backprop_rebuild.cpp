@@ -75,6 +75,13 @@ class Rebuilding {
           shape = joined(shape, input.shape());
         }
         for (Value& input : inputs) input = stretched(input, shape);
+      } else if (!is(node, "matmul") && !is(node, "reshape")) {
+        // Axes and permutations mean what they say only for as many axes as there were.
+        for (std::size_t i = 0; i < inputs.size(); ++i) {
+          if (inputs[i].shape().size() != node.inputs[i].shape().size()) {
+            throw ShapeError("another number of axes");
+          }
+        }
       }
     }
     return graph.append(*node.op, std::move(inputs), node.attributes).output(index);

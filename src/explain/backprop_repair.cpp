@@ -1,5 +1,6 @@
-// A shape error leaves no graph to look at, so here the text is changed: a transpose put in or taken
-// out, operands swapped, an axis exchanged. Whatever reads on is tried against the true derivative.
+// A shape error leaves no graph to look at, so here the text is changed: a transpose put in or
+// taken out, operands swapped, an axis exchanged. Whatever reads on is tried against the true
+// derivative.
 #include "explain/backprop_repair.h"
 
 #include <fmt/format.h>
@@ -148,9 +149,9 @@ std::vector<Change> changes_of(const std::string& line) {
   change_transposes(line, changes);
   swap_operands(line, changes);
   const Change axis{"", "the wrong axis", "The sum goes over the other axis."};
-  for (const auto& [from, to] : {std::pair("axis=0", "axis=1"), std::pair("axis=1", "axis=0"),
-                                 std::pair("axis = 0", "axis = 1"),
-                                 std::pair("axis = 1", "axis = 0")}) {
+  for (const auto& [from, to] :
+       {std::pair("axis=0", "axis=1"), std::pair("axis=1", "axis=0"),
+        std::pair("axis = 0", "axis = 1"), std::pair("axis = 1", "axis = 0")}) {
     replace_each(line, from, to, axis, changes);
   }
   replace_each(line, "@", "*",
@@ -168,8 +169,36 @@ std::vector<Change> changes_of(const std::string& line) {
     swap_operands(product.line, turned);
     for (const Change& c : turned) changes.push_back({c.line, product.mistake, product.sentence});
   }
-  // A name for another: Z for A, one layer for the next.
   return changes;
+}
+
+// One name for another: Z for A, one layer's weights for the next one's.
+void exchange_names(const std::string& line, const std::set<std::string>& names,
+                    std::vector<Change>& changes) {
+  for (const Word& w : words_of(line)) {
+    const std::string wrong = name_at(line, w);
+    for (const std::string& right : names) {
+      if (right == wrong || !names.contains(wrong)) continue;
+      std::string changed = line;
+      changed.replace(w.begin, wrong.size(), right);
+      changes.push_back({changed, "the wrong operand",
+                         fmt::format("It reads {} where {} belongs.", wrong, right)});
+    }
+  }
+}
+
+std::string target_of(const std::string& line) {
+  const std::size_t begin = std::min(line.find_first_not_of(" \t"), line.size());
+  std::size_t end = begin;
+  while (end < line.size() && is_letter(line[end])) ++end;
+  return line.substr(begin, end - begin);
+}
+
+// dZ1 = dA1, dZ1 = dA1.copy(): a second name for one value.
+bool is_plain_copy(const std::string& line, const std::string& expression) {
+  const std::string name = expression.substr(0, expression.find(".copy()"));
+  return line.find("1.0 *") == std::string::npos && !name.empty() &&
+         std::all_of(name.begin(), name.end(), is_letter);
 }
 
 class Reader {
@@ -182,6 +211,7 @@ class Reader {
     for (int attempt = 0; attempt < 50; ++attempt) {
       try {
         NumpyProgram program = read_numpy(joined(lines_), file_, options_);
+        if (tell_apart(program)) continue;
         const int loss = program.assignments[program.forward - 1].line;
         for (const Repair& repair : repairs_) {
           if (repair.line <= loss) throw DataError(*first);
@@ -194,6 +224,12 @@ class Reader {
         if (!first) first = error;
         if (error.line < 1 || error.line > static_cast<std::int64_t>(lines_.size())) throw;
         if (!mend(error)) throw DataError(*first);
+      } catch (const ShapeError& error) {
+        const int line = line_of_shape_error();
+        if (line == 0) throw;
+        const DataError placed(error.what(), file_, line);
+        if (!first) first = placed;
+        if (!mend(placed)) throw DataError(*first);
       } catch (const UsageError&) {
         if (first) throw DataError(*first);  // without that line there is no loss
         throw;
@@ -203,6 +239,38 @@ class Reader {
   }
 
  private:
+  // Makes a value of its own of each gradient that is only another's name, so that it can be seen
+  // which of the two a line reads.
+  bool tell_apart(const NumpyProgram& program) {
+    bool changed = false;
+    for (std::size_t i = program.forward; i < program.assignments.size(); ++i) {
+      const NumpyAssignment& a = program.assignments[i];
+      std::string& line = lines_[static_cast<std::size_t>(a.line) - 1];
+      if (a.in_place || a.line != a.last_line || !is_plain_copy(line, a.expression)) continue;
+      const std::size_t at = line.find(a.expression, line.find('='));
+      if (!a.value || a.value.shape().empty() || at == std::string::npos) continue;
+      line.insert(at, "1.0 * ");
+      changed = true;
+    }
+    return changed;
+  }
+
+  // An error without a place is on the last line of the shortest beginning that has it.
+  int line_of_shape_error() const {
+    for (std::size_t n = 1; n <= lines_.size(); ++n) {
+      try {
+        const std::vector<std::string> part(lines_.begin(),
+                                            lines_.begin() + static_cast<std::ptrdiff_t>(n));
+        (void)read_numpy(joined(part), file_, options_);
+      } catch (const ShapeError&) {
+        return static_cast<int>(n);
+      } catch (const Error&) {
+        continue;  // without its end the program is another
+      }
+    }
+    return 0;
+  }
+
   // True when something was changed, so that it is worth reading again.
   bool mend(const DataError& error) {
     const auto at = static_cast<std::size_t>(error.line) - 1;
@@ -211,7 +279,14 @@ class Reader {
     Repair repair{static_cast<int>(error.line), trimmed(original_[at]), error.what(), "", "", ""};
     std::optional<Change> readable;
     std::set<std::string> tried;
-    for (const Change& change : changes_of(before)) {
+    std::vector<Change> changes;
+    const std::set<std::string> names = names_before(at);
+    // An update that cannot be computed has got a wrong gradient: nothing is wrong with itself.
+    if (!forward_names_.contains(target_of(before))) {
+      changes = changes_of(before);
+      exchange_names(before, names, changes);
+    }
+    for (const Change& change : changes) {
       if (!tried.insert(change.line).second) continue;
       lines_[at] = change.line;
       const int quality = try_until(at);
@@ -229,6 +304,25 @@ class Reader {
     }
     repairs_.push_back(repair);
     return true;
+  }
+
+  std::set<std::string> names_before(std::size_t at) {
+    const std::vector<std::string> part(lines_.begin(),
+                                        lines_.begin() + static_cast<std::ptrdiff_t>(at));
+    std::set<std::string> names;
+    forward_names_.clear();
+    try {
+      const NumpyProgram program = read_numpy(joined(part), file_, options_);
+      for (std::size_t i = 0; i < program.assignments.size(); ++i) {
+        const NumpyAssignment& a = program.assignments[i];
+        if (!a.value || a.value.shape().empty()) continue;
+        names.insert(a.target);
+        if (i < program.forward) forward_names_.insert(a.target);
+      }
+    } catch (const Error&) {
+      // Then the line stands before the loss.
+    }
+    return names;
   }
 
   // 2 when the last line up to `at` is a gradient and right, 1 when it can be read, else 0.
@@ -262,6 +356,7 @@ class Reader {
   std::string file_;
   NumpyOptions options_;
   std::vector<Repair> repairs_;
+  std::set<std::string> forward_names_;
 };
 
 }  // namespace

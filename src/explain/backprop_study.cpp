@@ -8,6 +8,7 @@
 #include <array>
 #include <cctype>
 #include <cmath>
+#include <limits>
 
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
@@ -19,20 +20,16 @@ namespace {
 
 bool is_real(Value v) { return v && v.dtype() == DType::kF32; }
 
-// Does the expression mention the name?
-bool mentions(const std::string& expression, const std::string& name) {
-  const auto is_letter = [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
-  };
-  for (std::size_t at = expression.find(name); at != std::string::npos;
-       at = expression.find(name, at + 1)) {
-    const std::size_t end = at + name.size();
-    if ((at == 0 || !is_letter(expression[at - 1])) &&
-        (end == expression.size() || !is_letter(expression[end]))) {
-      return true;
-    }
+// The names inside softmax() or a loss are its own affair; those inside forward() are the
+// program's.
+bool is_inner(const std::string& function) {
+  if (function.empty()) return false;
+  const std::string name = folded(function);
+  for (const char* outer : {"forward", "backward", "net", "model", "train", "step", "main", "pass",
+                            "propagat", "run", "predict", "fit"}) {
+    if (name.find(outer) != std::string::npos) return false;
   }
-  return false;
+  return true;
 }
 
 // Is the line of the form name *= …, name = name * … or name[…] = 0?
@@ -49,6 +46,21 @@ bool multiplies(const std::string& line, const std::string& name) {
 }
 
 }  // namespace
+
+bool mentions(const std::string& expression, const std::string& name) {
+  const auto is_letter = [](char c) {
+    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+  };
+  for (std::size_t at = expression.find(name); at != std::string::npos;
+       at = expression.find(name, at + 1)) {
+    const std::size_t end = at + name.size();
+    if ((at == 0 || !is_letter(expression[at - 1])) &&
+        (end == expression.size() || !is_letter(expression[end]))) {
+      return true;
+    }
+  }
+  return false;
+}
 
 Study::Study(const NumpyProgram& given)
     : program(given), bench(*given.graph, given.feed), loss(bench.here(given.loss)) {
@@ -69,7 +81,7 @@ void Study::find_forward() {
   };
   for (std::size_t i = 0; i < program.forward; ++i) {
     const NumpyAssignment& a = assignment(i);
-    if (!a.value) continue;
+    if (!a.value || is_inner(a.function)) continue;
     const Value v = value_of(a);
     add(a.target, v, a.line, is(v, "parameter"));
   }
@@ -82,7 +94,8 @@ void Study::find_forward() {
     const Value v = value_of(a);
     if (is(v, "constant")) numbers_.emplace_back(a.target, v.node().real("value"));
     if (v.node().op->source) {
-      numbers_.emplace_back(a.target, program.feed.at(v.name()).as(DType::kF64).values<double>()[0]);
+      numbers_.emplace_back(a.target,
+                            program.feed.at(v.name()).as(DType::kF64).values<double>()[0]);
     }
   }
 }
@@ -101,6 +114,13 @@ void Study::find_activations() {
     std::erase_if(candidates, [&](const Value& v) {
       return !is_real(v) || is(v, "constant") || v.shape() != after.value.shape();
     });
+    // Softmax is often taken apart: scores, shifted, exponentials, probabilities.
+    for (const Named& before : named) {
+      if (before.value.node().id < after.value.node().id &&
+          before.value.shape() == after.value.shape() && after.value.shape().size() == 2) {
+        candidates.push_back(before.value);
+      }
+    }
     if (std::any_of(candidates.begin(), candidates.end(),
                     [&](const Value& v) { return recognise(v, after.value); })) {
       continue;
@@ -108,8 +128,7 @@ void Study::find_activations() {
     const bool elementwise = std::all_of(own.begin(), own.end(), [](const Node* node) {
       return node->op->elementwise || is(*node, "broadcast_to") || is(*node, "constant");
     });
-    if (elementwise && named_inputs.size() == 1 &&
-        named_inputs[0].shape() == after.value.shape()) {
+    if (elementwise && named_inputs.size() == 1 && named_inputs[0].shape() == after.value.shape()) {
       activations.push_back({named_inputs[0], after.value, "", -1});
     }
   }
@@ -188,7 +207,8 @@ std::optional<std::size_t> Study::target_of(const std::string& name) const {
   for (const std::string& stem : stems) {
     if (stem.find_first_not_of("0123456789") != std::string::npos) continue;
     for (const char* letter : {"z", "s", "u", "net", "a", "h", "o", "l"}) {
-      if (const auto found = last([&](const Named& f) { return folded(f.name) == letter + stem; })) {
+      if (const auto found =
+              last([&](const Named& f) { return folded(f.name) == letter + stem; })) {
         return found;
       }
     }
@@ -201,7 +221,7 @@ void Study::find_gradients() {
   for (const Named& f : forward) forward_names.insert(f.name);
   for (std::size_t i = program.forward; i < program.assignments.size(); ++i) {
     const NumpyAssignment& a = assignment(i);
-    if (!is_real(a.value) || forward_names.contains(a.target)) continue;
+    if (!is_real(a.value) || forward_names.contains(a.target) || is_inner(a.function)) continue;
     const Value value = value_of(a);
     // dscores /= N goes on with the dscores before.
     auto same = std::find_if(gradients.rbegin(), gradients.rend(),
@@ -231,12 +251,45 @@ void Study::find_gradients() {
       }
     }
   }
+  std::stable_sort(gradients.begin(), gradients.end(), [](const Gradient& a, const Gradient& b) {
+    return a.versions.back() < b.versions.back();
+  });
+  index_gradients();
+  guess_helpers();
   // What is no gradient is a helper: its readers are judged with it written out.
   std::erase_if(gradients, [](const Gradient& g) { return !g.of; });
+  index_gradients();
+  for (Gradient& g : gradients) g.truth = truths.at(key(forward[*g.of].value));
+}
+
+void Study::index_gradients() {
+  gradient_at.clear();
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    const Gradient& g = gradients[i];
+    if (g.of && !forward_at.contains(key(g.value))) gradient_at.emplace(key(g.value), i);
+  }
+}
+
+// draw2 = dh2 * (1 - h2 * h2) is meant as the derivative before the activation that gives h2.
+void Study::guess_helpers() {
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     Gradient& g = gradients[i];
-    g.truth = truths.at(key(forward[*g.of].value));
-    if (!forward_at.contains(key(g.value))) gradient_at.emplace(key(g.value), i);
+    if (g.of) continue;
+    const std::vector<const Node*> own = own_nodes(g.value);
+    const bool elementwise = std::all_of(own.begin(), own.end(), [](const Node* node) {
+      return node->op->elementwise || is(*node, "broadcast_to") || is(*node, "constant");
+    });
+    if (!elementwise) continue;
+    for (const Value& v : stops(g.value)) {
+      const auto at = gradient_at.find(key(v));
+      if (at == gradient_at.end() || v.shape() != g.value.shape()) continue;
+      for (const Activation& a : activations) {
+        if (a.after == forward[*gradients[at->second].of].value) {
+          g.of = forward_at.at(key(a.before));
+        }
+      }
+    }
+    if (g.of) gradient_at.emplace(key(g.value), i);
   }
 }
 
@@ -313,7 +366,10 @@ Value Study::back(std::size_t reader, std::size_t of, Value d) {
   return direct(forward_at, forward[reader].value, forward[of].value, d);
 }
 
-Value Study::back(const Activation& a, Value d) { return direct(forward_at, a.after, a.before, d); }
+Value Study::back(const Activation& a, Value d) {
+  const Value alone = reshape(a.before, a.before.shape());
+  return gradient(rebuild(a.after, {{key(a.before), alone}}), {alone}, d)[0];
+}
 
 std::vector<Term> Study::terms(std::size_t of) {
   std::vector<Term> result;
@@ -323,12 +379,18 @@ std::vector<Term> Study::terms(std::size_t of) {
   return result;
 }
 
-Substitution Study::corrected() const {
+Substitution Study::corrected(bool without_factors) const {
   Substitution substitution;
   for (const Named& f : forward) substitution[key(f.value)] = f.value;
   for (const auto& [k, index] : gradient_at) {
     const Gradient& g = gradients[index];
-    if (!g.bad || element_count(g.value.shape()) != element_count(g.truth.shape())) {
+    const bool rescaled =
+        without_factors && g.relation && g.relation->factor != 1 && !forward[*g.of].parameter;
+    if (rescaled) {
+      Relation relation = *g.relation;
+      relation.factor = 1;
+      substitution[k] = seen_through(relation, g.truth, g.value.shape());
+    } else if (!g.bad || element_count(g.value.shape()) != element_count(g.truth.shape())) {
       substitution[k] = g.value;
     } else {
       substitution[k] = seen_through(g.relation.value_or(Relation{}), g.truth, g.value.shape());
@@ -337,8 +399,8 @@ Substitution Study::corrected() const {
   return substitution;
 }
 
-Value Study::corrected_value(const Gradient& g) const {
-  const Substitution substitution = corrected();
+Value Study::corrected_value(const Gradient& g, bool without_factors) const {
+  const Substitution substitution = corrected(without_factors);
   const auto at = gradient_at.find(key(g.value));
   const bool is_alias = at == gradient_at.end() || &gradients[at->second] != &g;
   const auto found = substitution.find(key(g.value));
@@ -380,55 +442,17 @@ std::vector<const Node*> Study::own_nodes(Value root) const {
   return result;
 }
 
-std::string Study::name_of(Value v) const {
-  if (const auto g = gradient_at.find(key(v)); g != gradient_at.end()) {
-    return gradients[g->second].name;
-  }
-  if (const auto f = forward_at.find(key(v)); f != forward_at.end()) return forward[f->second].name;
-  for (const Updated& u : updates) {
-    if (u.value == v) return forward[u.of].name;
-  }
-  for (const NumpyAssignment& a : program.assignments) {
-    if (a.value && value_of(a) == v) return a.target;
-  }
-  return {};
-}
-
-std::string Study::number_name(double value) {
-  const auto near = [](double a, double b) { return std::abs(a - b) < 1e-6 * std::abs(b); };
-  const auto plain = [&](double v) -> std::string {
-    for (const auto& [name, number] : numbers_) {
-      if (near(v, number)) return name;
-    }
-    return {};
-  };
-  if (near(value, 1)) return "1";
-  if (value < 0) return "-" + number_name(-value);
-  for (const double simple : {2.0, 0.5}) {
-    if (near(value, simple)) return fmt::format("{}", simple);
-  }
-  if (const std::string name = plain(value); !name.empty()) return name;
-  if (const std::string name = plain(1 / value); !name.empty()) return "1/" + name;
-  for (const double simple : {2.0, 0.5}) {
-    if (const std::string name = plain(value / simple); !name.empty()) {
-      return fmt::format("{}*{}", simple, name);
-    }
-    if (const std::string name = plain(simple / value); !name.empty()) {
-      return fmt::format("{}/{}", simple, name);
-    }
-  }
-  if (value < 1 && near(1 / value, std::round(1 / value))) {
-    return fmt::format("1/{:.0f}", 1 / value);
-  }
-  return fmt::format("{:.6g}", value);
-}
-
 std::size_t Study::assignment_of(const Node& node, std::size_t last) const {
-  for (std::size_t i = program.forward; i < last; ++i) {
-    const NumpyAssignment& a = assignment(i);
-    if (a.value && value_of(a).node().id >= node.id) return i;
+  std::size_t best = last;
+  std::int64_t nearest = std::numeric_limits<std::int64_t>::max();
+  for (std::size_t i = program.forward; i <= last; ++i) {
+    if (!assignment(i).value) continue;
+    const Value v = value_of(assignment(i));
+    if (v.node().inputs.empty() || v.node().id < node.id || v.node().id >= nearest) continue;
+    best = i;
+    nearest = v.node().id;
   }
-  return last;
+  return best;
 }
 
 }  // namespace chainrule::backprop

@@ -17,6 +17,8 @@ namespace chainrule::backprop {
 /// case without underscores: dL_dW1 gives "w1".
 std::vector<std::string> gradient_stems(const std::string& name);
 std::string folded(const std::string& name);
+/// Does the expression mention the name?
+bool mentions(const std::string& expression, const std::string& name);
 
 /// A value of the forward pass that has a name.
 struct Named {
@@ -62,9 +64,9 @@ class Study {
   std::size_t loss_index = 0;
   std::vector<Gradient> gradients;
   std::vector<Activation> activations;
-  std::map<Key, Value> truths;                           // of forward values
-  std::map<Key, std::size_t> forward_at;                 // which forward value this is
-  std::map<Key, std::size_t> gradient_at;                // which gradient has this as its last value
+  std::map<Key, Value> truths;             // of forward values
+  std::map<Key, std::size_t> forward_at;   // which forward value this is
+  std::map<Key, std::size_t> gradient_at;  // which gradient has this as its last value
   struct Updated {
     std::size_t of = 0;  // index into forward
     std::size_t assignment = 0;
@@ -87,18 +89,23 @@ class Study {
 
   /// What stands in the place of bad gradients: what they would be if they were corrected, by the
   /// conventions of their own lines.
-  Substitution corrected() const;
+  /// `without_factors` also takes away the factors that inner gradients have by convention.
+  Substitution corrected(bool without_factors = false) const;
   /// The value of a gradient with the bad gradients that it reads corrected.
-  Value corrected_value(const Gradient& g) const;
+  Value corrected_value(const Gradient& g, bool without_factors = false) const;
 
   /// The gradients and forward values that an expression reads directly, and the nodes between them
   /// and the root.
   std::vector<Value> stops(Value root) const;
   std::vector<const Node*> own_nodes(Value root) const;
-  bool is_stop(Value v) const { return forward_at.contains(key(v)) || gradient_at.contains(key(v)); }
+  bool is_stop(Value v) const {
+    return forward_at.contains(key(v)) || gradient_at.contains(key(v));
+  }
 
   /// How the user calls a value: Z1, dA1; "" when it has no name.
   std::string name_of(Value v) const;
+  /// The same of a forward value; one without a name is described.
+  std::string called(std::size_t of) const;
   /// How the user would write a number: m when m is 3, -1, 0.5.
   std::string number_name(double value);
   /// The assignment whose expression holds a node.
@@ -108,6 +115,8 @@ class Study {
   void find_forward();
   void find_gradients();
   void split_at_activations();
+  void index_gradients();
+  void guess_helpers();
   void find_updates();
   void find_activations();
   void find_truths();

@@ -38,6 +38,7 @@ bool reads_gradient(const Study& study, Value v) {
 
 // The factors of a product; a division by a number and a mask count too.
 void factors_of(Value v, std::vector<Value>& factors) {
+  if (is(v, "constant")) return;
   if (is(v, "mul")) {
     for (const Value& input : v.node().inputs) factors_of(input, factors);
   } else {
@@ -103,12 +104,24 @@ std::pair<std::string, std::string> wrong_derivative(Study& study, const Activat
               (right.empty() ? "." : ": the factor is " + right + ".")};
 }
 
+// line = a · truth + b · term: then the term is what is too much or missing.
+void suspect_missing_term(Suspicions& s, Value term, const std::string& name) {
+  if (!s.line || term.shape() != s.line.shape() || s.line.shape() != s.gradient.truth.shape()) {
+    return;
+  }
+  const auto c = s.study.bench.combine(s.line, {s.gradient.truth, term});
+  if (!c || std::abs((*c)[0]) < 1e-9 || std::abs((*c)[1]) < 1e-9) return;
+  const char sign = (*c)[1] > 0 ? '-' : '+';
+  s.of_line(5, "a missing term", fmt::format("The term {} {} is missing.", sign, name),
+            [&](Value line) { return line - term * (*c)[1]; });
+}
+
 }  // namespace
 
 void suspect_whole_line(Suspicions& s) {
   const Shape& shape = s.of.value.shape();
-  s.of_line(0, "forgot the sum over the batch",
-            fmt::format("{} is used for every row, so what comes back from the rows adds up: "
+  s.of_line(1, "forgot the sum over the batch",
+            fmt::format("{} is used for every example, so what comes back from them adds up: "
                         "{} has shape {}, and {} has {}.",
                         s.of.name, s.gradient.name, to_string(s.gradient.value.shape()), s.of.name,
                         to_string(shape)),
@@ -133,17 +146,16 @@ void suspect_whole_line(Suspicions& s) {
               [&](Value line) { return line + earlier.value; });
   }
   for (const Named& t : s.study.forward) {
-    if (t.name.empty() || t.value.shape() != s.gradient.value.shape() || t.value == s.study.loss) {
-      continue;
-    }
-    s.of_line(5, "a missing term", fmt::format("The term - {} is missing.", t.name),
-              [&](Value line) { return line - t.value; });
-    s.of_line(5, "a missing term", fmt::format("The term + {} is missing.", t.name),
-              [&](Value line) { return line + t.value; });
+    if (t.name.empty() || t.value == s.study.loss) continue;
+    suspect_missing_term(s, t.value, t.name);
     s.of_line(6, "a missing factor", fmt::format("The factor {} is missing.", t.name),
               [&](Value line) { return line * t.value; });
     s.of_line(6, "a missing factor", fmt::format("The division by {} is missing.", t.name),
               [&](Value line) { return line / t.value; });
+  }
+  for (std::int64_t id = 0; id < s.study.loss.node().id; ++id) {
+    const Value v = s.study.bench.graph().nodes()[static_cast<std::size_t>(id)].output();
+    if (is(v, "one_hot")) suspect_missing_term(s, v, "1 at the labels");
   }
 }
 
@@ -152,11 +164,18 @@ void suspect_activations(Suspicions& s) {
     const std::string name = forgotten_name(a);
     const std::string sentence = forgotten(s.study, a);
     const bool here = a.before == s.of.value;
-    if (s.line && s.line.shape() == a.after.shape()) {
-      s.of_line(here ? 0 : 3, name, sentence, [&](Value line) { return s.study.back(a, line); });
-    }
     for (const Node* node : s.nodes) {
       const Value v = node->output();
+      // The derivative is missing in the middle of the line.
+      for (std::size_t i = 0; i < node->inputs.size(); ++i) {
+        const Value input = node->inputs[i];
+        if (input.shape() != a.after.shape() || !reads_gradient(s.study, input)) continue;
+        s.of_node(3, name, sentence, *node, [&](const std::vector<Value>& inputs) {
+          std::vector<Value> changed = inputs;
+          changed[i] = s.study.back(a, inputs[i]);
+          return changed[0].graph().append(*node->op, changed, node->attributes).output();
+        });
+      }
       if (v.shape() != a.after.shape() || v.dtype() != DType::kF32) continue;
       // The product of what comes from the loss with a factor that is not the derivative.
       std::vector<Value> factors;
@@ -192,16 +211,20 @@ void suspect_activations(Suspicions& s) {
           return s.study.back(a, d);
         });
       }
-      // The derivative is missing in the middle of the line.
-      for (std::size_t i = 0; i < node->inputs.size(); ++i) {
-        const Value input = node->inputs[i];
-        if (input.shape() != a.after.shape() || !reads_gradient(s.study, input)) continue;
-        s.of_node(3, name, sentence, *node, [&](const std::vector<Value>& inputs) {
-          std::vector<Value> changed = inputs;
-          changed[i] = s.study.back(a, inputs[i]);
-          return changed[0].graph().append(*node->op, changed, node->attributes).output();
-        });
-      }
+    }
+    if (s.line && s.line.shape() == a.after.shape()) {
+      s.of_line(here ? 0 : 3, name, sentence, [&](Value line) { return s.study.back(a, line); });
+    }
+    const KnownFunction* f = known(a.function == "softmax" ? "sigmoid" : a.function);
+    if (here && f != nullptr && s.line && s.line.shape() == a.after.shape()) {
+      const std::string text =
+          filled(f->derivative, s.study.name_of(a.before), s.study.name_of(a.after));
+      s.of_line(
+          1, "the activation's derivative twice",
+          fmt::format("It multiplies by {}, and what stands before that is the derivative with "
+                      "respect to {} already: together with this loss it comes out so simple.",
+                      text, s.of.name.empty() ? "the argument" : s.of.name),
+          [&](Value line) { return line / f->differentiate(a.before, a.after); });
     }
   }
 }
@@ -219,9 +242,8 @@ void suspect_missing_terms(Suspicions& s) {
   double factor = 0;
   std::size_t most = 0;
   for (const double x : *c) {
-    const auto n = static_cast<std::size_t>(std::count_if(c->begin(), c->end(), [&](double y) {
-      return std::abs(x - y) < 1e-6 * std::abs(x);
-    }));
+    const auto n = static_cast<std::size_t>(std::count_if(
+        c->begin(), c->end(), [&](double y) { return std::abs(x - y) < 1e-6 * std::abs(x); }));
     if (std::abs(x) > 1e-6 && (n > most || (n == most && std::abs(x - 1) < 1e-6))) {
       most = n;
       factor = x;
@@ -235,24 +257,28 @@ void suspect_missing_terms(Suspicions& s) {
     const double x = (*c)[i] / factor;
     if (std::abs(x - 1) < 1e-6) continue;
     const Named& reader = s.study.forward[terms[i].reader];
-    const bool penalty = terms[i].reader == s.study.loss_index ||
-                         (s.of.parameter && reader.value.shape().empty());
-    const std::string place =
-        reader.name.empty() ? "one of the places where it is read" : reader.name;
+    const bool penalty = s.of.parameter && reader.value.shape().empty();
+    const std::string place = s.study.called(terms[i].reader);
     if (std::abs(x) < 1e-6) {
       mistake = penalty ? "forgot the regularisation term" : "a missing term";
-      sentence += penalty ? fmt::format("{} also stands in {} itself, and that term of its "
-                                        "derivative is missing. ",
-                                        s.of.name, place)
-                          : fmt::format("{} is read by {} too, and what comes back from there is "
-                                        "missing. ",
-                                        s.of.name, place);
+      sentence += penalty ? fmt::format(
+                                "{} also stands in {} itself, and that term of its "
+                                "derivative is missing. ",
+                                s.of.name, place)
+                          : fmt::format(
+                                "{} is read by {} too, and what comes back from there is "
+                                "missing. ",
+                                s.of.name, place);
     } else {
       const std::string times = s.study.number_name(x);
       mistake = (std::abs(x + 1) < 1e-6) ? "wrong sign of a term" : "wrong factor of a term";
-      sentence += (std::abs(x + 1) < 1e-6)
-                      ? fmt::format("What comes back from {} has the wrong sign. ", place)
-                      : fmt::format("What comes back from {} is {} times too large. ", place, times);
+      sentence +=
+          (std::abs(x + 1) < 1e-6)
+              ? fmt::format("What comes back from {} has the wrong sign. ", place)
+          : std::abs(x) < 1
+              ? fmt::format("What comes back from {} must be {} times as large. ", place,
+                            s.study.number_name(1 / x))
+              : fmt::format("What comes back from {} is {} times too large. ", place, times);
     }
     corrected = corrected + terms[i].value * (factor - (*c)[i]);
   }
