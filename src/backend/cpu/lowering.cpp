@@ -23,7 +23,7 @@ Key key(const Value& v) { return {v.node().id, v.index()}; }
 GraphPtr optimise(const Graph& graph) {
   // A graph that was fused before is taken apart, so that fusion sees all of it.
   const auto has_kernel = [](const Node& n) {
-    return !is(n, "fused") && find_kernel(n.op->name) != nullptr;
+    return !is(n, "fused") && find_kernel(n) != nullptr;
   };
   // Simplified before expansion, for the rules that know macro ops by name, and again after it.
   GraphPtr g = simplify(*expand_macros(*simplify(graph), has_kernel));
@@ -207,7 +207,7 @@ class Lowering {
     for (std::size_t step = 0; step < order_.size(); ++step) {
       const Node& node = *order_[step];
       if (is(node, "reshape") || is(node, "constant")) continue;
-      const Kernel* kernel = find_kernel(node.op->name);
+      const Kernel* kernel = find_kernel(node);
       if (kernel == nullptr) {
         throw Error("the CPU has no kernel for " + std::string(node.op->name));
       }
@@ -294,11 +294,12 @@ Code lower(const Graph& graph, const std::shared_ptr<Parameters>& parameters, bo
   return Lowering(optimise(graph), parameters).run();
 }
 
-const Kernel* find_kernel(std::string_view op) {
+const Kernel* find_kernel(const Node& node) {
   for (const std::span<const Kernel> table :
-       {fused_kernels(), dense_kernels(), movement_kernels()}) {
+       {fused_kernels(), dense_kernels(), movement_kernels(), image_kernels()}) {
     for (const Kernel& kernel : table) {
-      if (kernel.op == op) return &kernel;
+      if (kernel.op != node.op->name) continue;
+      return kernel.suits == nullptr || kernel.suits(node) ? &kernel : nullptr;
     }
   }
   return nullptr;
