@@ -223,6 +223,7 @@ class Lowering {
 
   void add(InstructionPtr made, bool update) {
     code_.scratch_bytes = std::max(code_.scratch_bytes, made->scratch_bytes);
+    code_.shared_bytes = std::max(code_.shared_bytes, made->shared_bytes);
     (update ? code_.apply : code_.compute).push_back(std::move(made));
   }
 
@@ -284,7 +285,7 @@ class Lowering {
 }  // namespace
 
 Code lower(const Graph& graph, const std::shared_ptr<Parameters>& parameters, bool tiny) {
-  if (tiny) {
+  if (tiny && TinyProgram::fits(graph)) {
     GraphPtr primitives = as_primitives(graph);
     if (TinyProgram::fits(*primitives)) {
       std::optional<Code> code = Lowering(std::move(primitives), parameters).run_tiny();
@@ -295,8 +296,8 @@ Code lower(const Graph& graph, const std::shared_ptr<Parameters>& parameters, bo
 }
 
 const Kernel* find_kernel(const Node& node) {
-  for (const std::span<const Kernel> table :
-       {fused_kernels(), dense_kernels(), movement_kernels(), image_kernels()}) {
+  for (const std::span<const Kernel> table : {fused_kernels(), dense_kernels(), movement_kernels(),
+                                              image_kernels(), recurrent_kernels()}) {
     for (const Kernel& kernel : table) {
       if (kernel.op != node.op->name) continue;
       return kernel.suits == nullptr || kernel.suits(node) ? &kernel : nullptr;
