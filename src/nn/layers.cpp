@@ -232,7 +232,9 @@ const std::vector<LayerKind>& layer_kinds() {
     std::vector<LayerKind> all{kDropout,  kElu,       kEmbedding, kFlatten,  kGelu,
                                kGeluTanh, kLeakyRelu, kLinear,    kRelu,     kReshape,
                                kSigmoid,  kSilu,      kSoftmax,   kSoftplus, kTanh};
-    for (const LayerKind& kind : recurrent_layer_kinds()) all.push_back(kind);
+    for (const auto& more : {recurrent_layer_kinds(), image_layer_kinds(), norm_layer_kinds()}) {
+      all.insert(all.end(), more.begin(), more.end());
+    }
     std::sort(all.begin(), all.end(),
               [](const LayerKind& a, const LayerKind& b) { return a.rule.name < b.rule.name; });
     return all;
