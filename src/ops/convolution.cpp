@@ -293,8 +293,6 @@ Types pooled(const Node& n) {
   return {{DType::kF32, {x.extent(0), out[0], out[1], x.extent(3)}}};
 }
 
-Value max_pool2d_backward(Value x, Value y, Value dy, const Window& window);
-
 const Op kMaxPool2d{checked({
     .name = "max_pool2d",
     .formula = "max_pool2d({0})",
@@ -341,10 +339,6 @@ const Op kMaxPool2dBackward{checked({
         },
 })};
 
-Value max_pool2d_backward(Value x, Value y, Value dy, const Window& window) {
-  return emit(kMaxPool2dBackward, {x, y, dy}, window_attributes(window));
-}
-
 // Each group on its own: [P, K·G·C'] as [G, P, K·C'] by [G, K·C', O'].
 Value grouped_conv2d(Value x, Value w, const Window& window, std::int64_t groups) {
   const std::int64_t pixels = w.extent(0) * w.extent(1);
@@ -360,6 +354,10 @@ Value grouped_conv2d(Value x, Value w, const Window& window, std::int64_t groups
 }
 
 }  // namespace
+
+Value max_pool2d_backward(Value x, Value y, Value dy, const Window& window) {
+  return emit(kMaxPool2dBackward, {x, y, dy}, window_attributes(window));
+}
 
 Window window_of(const Node& node) {
   const auto pair = [&](std::string_view name) {
