@@ -12,7 +12,6 @@ namespace {
 // A chunk's results are finished by a chain while they are in L2, beside the weights.
 constexpr std::int64_t kLargestBlock = 32768;  // floats
 constexpr std::int64_t kChunksWanted = 16;
-constexpr std::int64_t kGroups = 16;
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -221,12 +220,9 @@ void FoldedProductPlan::run(std::int64_t chunk, const float* dy, const float*, f
 
 // ── the gradient of the weights ──────────────────────────────────────────────
 
-ConvolutionWeightPlan::ConvolutionWeightPlan(const Shape& x, const Shape& dy, const Window& window)
-    : x_(x),
-      dy_(dy),
-      window_(window),
-      padded_(window, x[1], x[2], x[3], dy[2]),
-      groups_(std::min(kGroups, x[0])) {}
+ConvolutionWeightPlan::ConvolutionWeightPlan(const Shape& x, const Shape& dy, const Window& window,
+                                             std::int64_t groups)
+    : x_(x), dy_(dy), window_(window), padded_(window, x[1], x[2], x[3], dy[2]), groups_(groups) {}
 
 std::int64_t ConvolutionWeightPlan::elements() const {
   return window_.kernel[0] * window_.kernel[1] * x_[3] * dy_[3];

@@ -99,8 +99,8 @@ class FoldedProductPlan final : public ProductPlan {
 /// joined in order.
 class ConvolutionWeightPlan {
  public:
-  /// x: [B, H, W, C]; dy: [B, OH, OW, O].  requires  dilation[1] = 1.
-  ConvolutionWeightPlan(const Shape& x, const Shape& dy, const Window& window);
+  /// x: [B, H, W, C]; dy: [B, OH, OW, O].  requires  dilation[1] = 1; groups ≤ B.
+  ConvolutionWeightPlan(const Shape& x, const Shape& dy, const Window& window, std::int64_t groups);
 
   std::int64_t chunks() const { return groups_; }
   std::int64_t elements() const;

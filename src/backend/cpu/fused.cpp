@@ -10,6 +10,7 @@
 #include "backend/cpu/functions.h"
 #include "backend/cpu/instruction.h"
 #include "backend/cpu/product_plans.h"
+#include "backend/cpu/slices.h"
 #include "backend/cpu/update.h"
 #include "chainrule/error.h"
 #include "compiler/passes.h"
@@ -65,6 +66,38 @@ void run_product(const Machine& machine, const Product& product, F finish) {
   } else {
     machine.pool->run(plan.chunks(), chunk_on);
   }
+}
+
+// A convolution whose images are finished slice by slice; its chunks are those of one image after
+// the other.
+template <typename F>
+InstructionPtr sliced_product(const Product& product, const Slices& slices, F finish) {
+  class Convolution final : public Sliced {
+   public:
+    Convolution(const Product& convolution, const Slices& of, F function)
+        : product_(convolution), slices_(of), finish_(std::move(function)) {
+      scratch_bytes = product_.scratch_bytes();
+      flop = product_.plan->flop();
+    }
+    void before(const Machine&) const override { product_.plan->prepare(product_.b.f32()); }
+    void slice(std::int64_t slice, const Machine& machine, int worker) const override {
+      const std::int64_t chunks_of_image = product_.plan->chunks() / slices_.examples;
+      std::byte* scratch = machine.scratch_of(worker);
+      float* block = reinterpret_cast<float*>(scratch + product_.block_offset());
+      for (std::int64_t chunk = slices_.begin(slice) * chunks_of_image;
+           chunk < slices_.end(slice) * chunks_of_image; ++chunk) {
+        const Rectangle r = product_.plan->block(chunk);
+        product_.plan->run(chunk, product_.a.f32(), product_.b.f32(), block, r.columns, scratch);
+        finish_(r, block);
+      }
+    }
+
+   private:
+    Product product_;
+    Slices slices_;
+    F finish_;
+  };
+  return std::make_unique<Convolution>(product, slices, std::move(finish));
 }
 
 // ── elementwise chains ───────────────────────────────────────────────────────
@@ -135,6 +168,15 @@ BoundChain chain_of(const Binding& binding, const Node* product) {
 }
 
 InstructionPtr lower_chain(const Binding& binding) {
+  if (const Slices slices{sliced_examples(binding.node)}; slices.examples > 0) {
+    return sliced([bound = chain_of(binding, nullptr), out = binding.out[0], slices,
+                   of_one = binding.out[0].size() / slices.examples](std::int64_t slice,
+                                                                     const Machine&, int) {
+      const BoundChain::Pointers p = bound.pointers();
+      float* const outputs[] = {out.f32()};
+      bound.chain.run(p.in, outputs, slices.begin(slice) * of_one, slices.end(slice) * of_one);
+    });
+  }
   return instruction([bound = chain_of(binding, nullptr), out = binding.out[0],
                       count = binding.out[0].size()](const Machine& machine) {
     const BoundChain::Pointers p = bound.pointers();
@@ -149,6 +191,16 @@ InstructionPtr lower_chain(const Binding& binding) {
 InstructionPtr lower_product_chain(const Binding& binding, const Node& node) {
   const Product product = product_of(binding, node);
   const std::int64_t row_length = product.plan->columns();
+  if (const Slices slices{sliced_examples(binding.node)}; slices.examples > 0) {
+    return sliced_product(product, slices,
+                          [bound = chain_of(binding, &node), out = binding.out[0], row_length](
+                              const Rectangle& rectangle, const float* block) {
+                            const BoundChain::Pointers p = bound.pointers();
+                            float* const outputs[] = {out.f32()};
+                            bound.chain.run_rectangle(p.in, outputs, rectangle, row_length, block,
+                                                      rectangle.columns);
+                          });
+  }
   InstructionPtr made = instruction([product, bound = chain_of(binding, &node),
                                      out = binding.out[0], row_length](const Machine& machine) {
     const BoundChain::Pointers p = bound.pointers();

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 
+#include "backend/cpu/slices.h"
 #include "backend/cpu/tiny.h"
 #include "chainrule/error.h"
 #include "chainrule/simplify.h"
@@ -95,6 +96,7 @@ class Lowering {
       if (!node.op->source && !is_final_update(node)) order_.push_back(&node);
     }
     first_update_ = order_.size();
+    groups_ = slice_groups(order_);
     for (const Node& node : graph().nodes()) {
       if (is_final_update(node)) order_.push_back(&node);
     }
@@ -159,6 +161,15 @@ class Lowering {
     }
   }
 
+  // The steps that run together with this one, slice by slice: what one of them writes must outlive
+  // them all.
+  SliceGroup group_of(std::size_t step) const {
+    for (const SliceGroup& group : groups_) {
+      if (group.begin <= step && step < group.end) return group;
+    }
+    return {step, step + 1};
+  }
+
   // A reshape is another name for the same array.
   static Value storage(Value v) {
     while (is(v, "reshape")) v = v.node().inputs[0];
@@ -176,7 +187,8 @@ class Lowering {
     };
     for (std::size_t step = 0; step < order_.size(); ++step) {
       const Node& node = *order_[step];
-      for (const Value& input : node.inputs) use_until(input, step);
+      const SliceGroup together = group_of(step);
+      for (const Value& input : node.inputs) use_until(input, together.end - 1);
       if (is(node, "reshape") || is(node, "constant")) continue;
       for (std::size_t i = 0; i < node.types.size(); ++i) {
         const Value v = node.output(i);
@@ -186,8 +198,8 @@ class Lowering {
         }
         buffer_of[key(v)] = buffers.size();
         slots.push_back(new_slot(v));
-        buffers.push_back(
-            {static_cast<std::size_t>(element_count(v.shape())) * size_of(v.dtype()), step, step});
+        buffers.push_back({static_cast<std::size_t>(element_count(v.shape())) * size_of(v.dtype()),
+                           together.begin, together.end - 1});
       }
     }
     for (const auto& [name, value] : graph().outputs()) use_until(value, order_.size());
@@ -204,8 +216,12 @@ class Lowering {
 
   // ── instructions ──
   void bind_instructions() {
+    std::vector<InstructionPtr> together;
     for (std::size_t step = 0; step < order_.size(); ++step) {
       const Node& node = *order_[step];
+      const SliceGroup group = group_of(step);
+      if (step == group.begin && !together.empty()) add(run_together(std::move(together)), false);
+      if (step == group.begin) together.clear();
       if (is(node, "reshape") || is(node, "constant")) continue;
       const Kernel* kernel = find_kernel(node);
       if (kernel == nullptr) {
@@ -216,9 +232,16 @@ class Lowering {
       for (std::size_t i = 0; i < node.types.size(); ++i) {
         binding.out.emplace_back(slot(node.output(i)), &node.types[i]);
       }
-      add(kernel->lower(binding), step >= first_update_);
-      code_.listing.push_back(line_of(node));
+      InstructionPtr made = kernel->lower(binding);
+      const bool alone = group.end == step + 1 && group.begin == step;
+      if (alone) {
+        add(std::move(made), step >= first_update_);
+      } else {
+        together.push_back(std::move(made));
+      }
+      code_.listing.push_back((alone ? "" : "| ") + line_of(node));
     }
+    if (!together.empty()) add(run_together(std::move(together)), false);
   }
 
   void add(InstructionPtr made, bool update) {
@@ -276,6 +299,7 @@ class Lowering {
   Code code_;
   std::vector<const Node*> order_;
   std::size_t first_update_ = 0;
+  std::vector<SliceGroup> groups_;  // among the steps before the updates
   std::map<Key, std::vector<const Node*>> readers_;
   std::map<Key, Value> next_of_;  // an update's output → its parameter
   std::set<Key> kept_;
