@@ -20,22 +20,26 @@ bool Judge::equal(Aspect aspect, std::size_t i, std::size_t j) {
 
 bool Judge::leads_to(std::size_t from, std::size_t to) {
   if (from == to) return true;
-  const std::vector<std::size_t> r = reads(gradient(to));
-  return std::any_of(r.begin(), r.end(),
-                     [&](std::size_t i) { return i < to && leads_to(from, i); });
+  const bool is_new = leads_.try_emplace({from, to}, false).second;
+  if (is_new) {
+    for (const std::size_t i : reads(to)) {
+      if (i < to && leads_to(from, i)) leads_[{from, to}] = true;
+    }
+  }
+  return leads_[{from, to}];
 }
 
 bool Judge::is_final(std::size_t i) {
   if (value_of(gradient(i)).parameter) return true;
   for (std::size_t j = 0; j < lines_.size(); ++j) {
-    const std::vector<std::size_t> r = reads(gradient(j));
+    const std::vector<std::size_t>& r = reads(j);
     if (j != i && std::find(r.begin(), r.end(), i) != r.end()) return false;
   }
   return true;
 }
 
 std::size_t Judge::origin(Aspect aspect, std::size_t i) {
-  for (const std::size_t r : reads(gradient(i))) {
+  for (const std::size_t r : reads(i)) {
     const bool same = rescaled_[i] ? has(aspect, r) : equal(aspect, r, i);
     if (r < i && same) return origin(aspect, r);
   }
@@ -44,7 +48,11 @@ std::size_t Judge::origin(Aspect aspect, std::size_t i) {
 
 bool Judge::others_are_right(Aspect aspect, std::size_t from) {
   for (std::size_t j = 0; j < lines_.size(); ++j) {
-    const bool right = (!has(aspect, j) && !rescaled_[j]) || made_good(j);
+    bool rescaled = false;
+    for (std::size_t r = 0; r < lines_.size(); ++r) {
+      rescaled = rescaled || (rescaled_[r] && leads_to(r, j));
+    }
+    const bool right = (!has(aspect, j) && !rescaled) || made_good(j);
     if (is_final(j) && leads_to(from, j) && right) return true;
   }
   return false;
@@ -231,7 +239,7 @@ void Judge::explain_factor(std::size_t i) {
       near(factor(i), -1) ? "minus the derivative" : name + " times the derivative";
   std::vector<std::string> mending;
   for (std::size_t j = 0; j < lines_.size(); ++j) {
-    const std::vector<std::size_t> r = reads(gradient(j));
+    const std::vector<std::size_t>& r = reads(j);
     if (std::find(r.begin(), r.end(), i) != r.end() && !has_factor(j)) {
       mending.push_back(gradient(j).name);
     }

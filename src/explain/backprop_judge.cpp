@@ -54,15 +54,13 @@ Judgement Judge::run() {
   return result;
 }
 
-std::vector<std::size_t> Judge::reads(const Gradient& g) const {
-  std::vector<std::size_t> result;
-  const auto own = study_.gradient_at.find(key(g.value));
-  if (own != study_.gradient_at.end() && &study_.gradients[own->second] != &g) {
-    return {own->second};
-  }
-  for (const Value& v : study_.stops(g.value)) {
-    const auto at = study_.gradient_at.find(key(v));
-    if (at != study_.gradient_at.end()) result.push_back(at->second);
+const std::vector<std::size_t>& Judge::reads(std::size_t i) {
+  const auto [at, is_new] = reads_.try_emplace(i);
+  std::vector<std::size_t>& result = at->second;
+  if (!is_new) return result;
+  for (const Value& v : study_.stops(gradient(i).value)) {
+    const auto read = study_.gradient_at.find(key(v));
+    if (read != study_.gradient_at.end()) result.push_back(read->second);
   }
   std::sort(result.begin(), result.end());
   return result;
@@ -76,7 +74,7 @@ void Judge::judge_value(std::size_t i) {
   g.relation.reset();
   g.bad = true;
   std::vector<std::string> bad;
-  for (const std::size_t r : reads(g)) {
+  for (const std::size_t r : reads(i)) {
     if (gradient(r).bad) bad.push_back(gradient(r).name);
   }
   if (!bad.empty() && inherits(g)) {
@@ -172,7 +170,7 @@ void Judge::forgive_name(std::size_t i) {
   if (v != GradientVerdict::kMistake && v != GradientVerdict::kWrong) return;
   bool read = false;
   for (std::size_t j = 0; j < lines_.size(); ++j) {
-    const std::vector<std::size_t> r = reads(gradient(j));
+    const std::vector<std::size_t>& r = reads(j);
     if (std::find(r.begin(), r.end(), i) == r.end()) continue;
     read = true;
     if (gradient(j).bad) return;

@@ -245,6 +245,12 @@ void Study::find_gradients() {
     for (std::size_t i = forward.size(); i-- > 0;) {
       if (i == loss_index || (g.of && forward[i].name != forward[*g.of].name)) continue;
       if (g.value.shape().empty() && !g.of) continue;
+      // draw = dh is rather meant as the derivative before h than as another name for dh.
+      const bool is_copy = std::any_of(gradients.begin(), gradients.end(), [&](const Gradient& o) {
+        return &o != &g && o.of == i && !g.of &&
+               mentions(assignment(g.versions[0]).expression, o.name);
+      });
+      if (is_copy) continue;
       if (fits(i)) {
         g.of = i;
         break;

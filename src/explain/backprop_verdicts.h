@@ -27,7 +27,7 @@ class Judge {
   Gradient& gradient(std::size_t i) { return study_.gradients[i]; }
   const Named& value_of(const Gradient& g) const { return study_.forward[*g.of]; }
   // The gradients that a gradient reads.
-  std::vector<std::size_t> reads(const Gradient& g) const;
+  const std::vector<std::size_t>& reads(std::size_t i);
   void judge_value(std::size_t i);
   // Right, if only what it reads had no factor: a penalty added to m times a derivative.
   bool inherits_factors(std::size_t i);
@@ -75,6 +75,8 @@ class Judge {
   const Named* other_gradient(const Study::Updated& u);
   void remark_missing();
   Study& study_;
+  std::map<std::size_t, std::vector<std::size_t>> reads_;
+  std::map<std::pair<std::size_t, std::size_t>, bool> leads_;
   std::vector<GradientLine> lines_;
   std::vector<GradientLine> updates_;
   std::vector<std::string> remarks_;

@@ -2,6 +2,7 @@
 // it. One contiguous block in src/ops/ fills one Op; everything else is derived from these fields.
 #pragma once
 
+#include <array>
 #include <span>
 #include <string>
 #include <string_view>
@@ -65,8 +66,19 @@ using Grads = std::vector<Value>;  // one an input; the empty Value where there 
 using InferRule = Types (*)(const Node& node);
 using EvalRule = void (*)(const Eval& eval);
 using GradRule = Grads (*)(const Node& node, Value dy);
+/// For an op of several outputs whose gradients belong together: dy has one cotangent an output,
+/// the empty Value where none arrives. No Grads at all: differentiate what `expand` makes of it.
+using JointGradRule = Grads (*)(const Node& node, std::span<const Value> dy);
 using ExpandRule = std::vector<Value> (*)(const Node& node);
 using SampleRule = void (*)(Sampler& sampler);
+
+/// The derivative of the output by one input, for people: its elements as a formula, and in a
+/// sentence why the gradient takes the form it does. {y} stands for the output, {0} … for the
+/// inputs; mathematics inside the sentence stands between backquotes.
+struct LocalDerivative {
+  Spelling formula = {};
+  Spelling reason = {};
+};
 
 constexpr int kAnyInputs = -1;
 
@@ -89,13 +101,18 @@ struct OpRules {
   int inputs = 1;
   bool elementwise = false;  // out[i] depends on in[i] alone
   bool associative = false;  // a ∘ (b ∘ c) = (a ∘ b) ∘ c
+  bool view = false;         // the input's numbers in another order or shape
   bool truth = false;        // the result is 0 or 1: in code, False or True
   bool source = false;       // its value comes from outside the graph
   bool update = false;       // output i is the next value of input i
+  bool product = false;      // a sum of products that an elementwise chain may finish in cache
   InferRule infer = nullptr;
   EvalRule eval = nullptr;
   ExpandRule expand = nullptr;
   GradRule grad = nullptr;
+  JointGradRule joint_grad = nullptr;  // in the place of grad
+  // One an input. An elementwise op needs none: its grad rule with dy = 1 says it.
+  std::array<LocalDerivative, 3> local = {};
   SampleRule samples = nullptr;
 };
 
@@ -108,7 +125,9 @@ consteval OpRules checked(OpRules rules) {
     throw "an op has either a meaning (eval) or an expansion (expand)";
   }
   if (!rules.source && rules.samples == nullptr) throw "an op needs samples";
-  if (rules.grad == nullptr) throw "an op has a gradient rule, or is not_differentiable";
+  if ((rules.grad == nullptr) == (rules.joint_grad == nullptr)) {
+    throw "an op has a gradient rule, or is not_differentiable";
+  }
   return rules;
 }
 

@@ -31,14 +31,16 @@ struct Code {
   std::vector<Tensor> owned;  // inputs and constants, and last the arena
   std::size_t arena_bytes = 0;
   std::size_t scratch_bytes = 0;     // for each thread
+  std::size_t shared_bytes = 0;      // for all of them together
   std::vector<std::string> listing;  // one line an instruction
 };
 
-/// Runs the passes, plans the memory and binds every instruction.
+/// Runs the passes, plans the memory and binds every instruction. With `tiny`, a graph whose arrays
+/// all have at most sixteen numbers becomes a TinyProgram.
 ///
 /// throws  UsageError when a parameter is missing; ShapeError when one has another shape; Error
 /// when
 ///         an op has neither kernel nor expansion.
-Code lower(const Graph& graph, std::shared_ptr<Parameters> parameters);
+Code lower(const Graph& graph, const std::shared_ptr<Parameters>& parameters, bool tiny = true);
 
 }  // namespace chainrule::cpu
