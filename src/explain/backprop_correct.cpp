@@ -105,8 +105,10 @@ class Line {
               while (shape.size() > x.shape().size() && shape[0] == 1) shape.erase(shape.begin());
               if (shape == x.shape()) return {{broadcast_to(x, node.types[0].shape)}};
             }
-            if (!is(node, "mul") || !is(in[1], "constant")) return std::nullopt;
-            std::string name = study_.number_name(in[1].node().real("value"));
+            const bool divides = is(node, "div");
+            if ((!is(node, "mul") && !divides) || !is(in[1], "constant")) return std::nullopt;
+            const double c = in[1].node().real("value");
+            std::string name = study_.number_name(divides ? 1 / c : c);
             const bool inverse = name.starts_with("1/");
             if (inverse) name.erase(0, 2);
             if (!is_name(name)) return std::nullopt;

@@ -13,12 +13,8 @@ namespace chainrule::backprop {
 Suspicions::Suspicions(Study& of_study, const Gradient& of_gradient)
     : study(of_study), gradient(of_gradient), of(of_study.forward[*of_gradient.of]) {
   substitution_ = study.corrected();
-  const auto at = study.gradient_at.find(key(gradient.value));
-  is_alias = at == study.gradient_at.end() || &study.gradients[at->second] != &gradient;
-  if (!is_alias) {
-    nodes = study.own_nodes(gradient.value);
-    std::erase_if(nodes, [](const Node* node) { return node->inputs.empty(); });
-  }
+  nodes = study.own_nodes(gradient.value);
+  std::erase_if(nodes, [](const Node* node) { return node->inputs.empty(); });
   try {
     line = study.corrected_value(gradient);
   } catch (const ShapeError&) {

@@ -44,7 +44,6 @@ class Suspicions {
   const Gradient& gradient;
   const Named& of;
   Value line;                      // with the gradients that it reads corrected; may be empty
-  bool is_alias = false;           // dZ1 = dA1
   std::vector<const Node*> nodes;  // of its expression
   std::vector<Suspicion> list;
 

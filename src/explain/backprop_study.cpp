@@ -406,12 +406,7 @@ Substitution Study::corrected(bool without_factors) const {
 }
 
 Value Study::corrected_value(const Gradient& g, bool without_factors) const {
-  const Substitution substitution = corrected(without_factors);
-  const auto at = gradient_at.find(key(g.value));
-  const bool is_alias = at == gradient_at.end() || &gradients[at->second] != &g;
-  const auto found = substitution.find(key(g.value));
-  if (is_alias && found != substitution.end()) return found->second;
-  return rebuild(g.value, substitution);
+  return rebuild(g.value, corrected(without_factors));
 }
 
 template <typename F>
