@@ -78,6 +78,10 @@ Value sqrt(Value x);
 Value abs(Value x);
 /// y = −1, 0 or 1.  gradient 0.
 Value sign(Value x);
+/// y = sin x.  gradient dx = dy ⊙ cos x.
+Value sin(Value x);
+/// y = cos x.  gradient dx = −dy ⊙ sin x.
+Value cos(Value x);
 /// y = 2/√π ∫₀ˣ e^(−t²) dt.  gradient dx = dy ⊙ 2/√π e^(−x²).
 Value erf(Value x);
 /// y = x².  gradient dx = 2 dy ⊙ x.

@@ -113,6 +113,38 @@ const Op kErf{checked({
         },
 })};
 
+// ── sin ──────────────────────────────────────────────────────────────────────
+const Op kSin{checked({
+    .name = "sin",
+    .formula = "sin({0})",
+    .latex = R"(\sin\left({0}\right))",
+    .numpy = "np.sin({0})",
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval = [](const Eval& e) { e.map([](double x) { return std::sin(x); }); },
+    .grad = [](const Node& n, Value dy) -> Grads { return {dy * cos(n.inputs[0])}; },
+    .samples =
+        [](Sampler& s) {
+          s.check(sin(s.uniform({2, 3}, -4, 4)));
+        },
+})};
+
+// ── cos ──────────────────────────────────────────────────────────────────────
+const Op kCos{checked({
+    .name = "cos",
+    .formula = "cos({0})",
+    .latex = R"(\cos\left({0}\right))",
+    .numpy = "np.cos({0})",
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval = [](const Eval& e) { e.map([](double x) { return std::cos(x); }); },
+    .grad = [](const Node& n, Value dy) -> Grads { return {-(dy * sin(n.inputs[0]))}; },
+    .samples =
+        [](Sampler& s) {
+          s.check(cos(s.uniform({2, 3}, -4, 4)));
+        },
+})};
+
 // ── relu ─────────────────────────────────────────────────────────────────────
 const Op kRelu{checked({
     .name = "relu",
@@ -199,6 +231,8 @@ Value log(Value x) { return emit(kLog, {x}); }
 Value sqrt(Value x) { return emit(kSqrt, {x}); }
 Value abs(Value x) { return emit(kAbs, {x}); }
 Value sign(Value x) { return emit(kSign, {x}); }
+Value sin(Value x) { return emit(kSin, {x}); }
+Value cos(Value x) { return emit(kCos, {x}); }
 Value erf(Value x) { return emit(kErf, {x}); }
 Value relu(Value x) { return emit(kRelu, {x}); }
 Value sigmoid(Value x) { return emit(kSigmoid, {x}); }

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/philox.h"
+#include "chainrule/attention.h"
 #include "chainrule/convolution.h"
 #include "chainrule/ops.h"
 #include "chainrule/program.h"
@@ -261,6 +262,22 @@ std::map<std::string, Build> builders() {
        [](Graph&, const Values& x, const Arguments& a) {
     return Values{
         dropout(x.at(0), a.real("rate"), x.at(1), a.integer("seed"), a.integer("stream"))};
+       }},
+      {"sin", of(One{sin})},
+      {"cos", of(One{cos})},
+      {"arange",
+       [](Graph& g, const Values&, const Arguments& a) {
+    return Values{arange(g, a.integer("count"))};
+       }},
+      {"attention",
+       [](Graph&, const Values& x, const Arguments& a) {
+    return Values{attention(x.at(0), x.at(1), x.at(2), a.integer("causal") != 0)};
+       }},
+      {"rotary", of(One{[](Value x) {
+    return rotary(x); }})},
+      {"sinusoidal_positions",
+       [](Graph& g, const Values&, const Arguments& a) {
+    return Values{sinusoidal_positions(g, a.integer("length"), a.integer("features"))};
        }},
       {"unfold",
        [](Graph&, const Values& x, const Arguments& a) {

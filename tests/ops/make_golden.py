@@ -551,8 +551,37 @@ def images():
         case("conv2d_transpose", [dy, weights], transposed, bare | size, **sums)
 
 
+def attention():
+    x = uniform((3, 4), -6, 6)
+    case("sin", [x], mapped(mp.sin, x), absolute=1e-16, float32=1e-6, why="near a zero of the sine")
+    case("cos", [x], mapped(mp.cos, x), absolute=1e-16, float32=1e-6, why="near a zero of the cosine")
+    case("arange", [], np.arange(5.0), {"count": 5})
+    sums = {"absolute": 1e-15, "float32": 2e-6, "why": "a weighted mean of numbers of both signs"}
+    for causal, (rows, read) in [(0, (3, 5)), (1, (4, 4))]:
+        q, k, v = uniform((2, rows, 6)), uniform((2, read, 6)), uniform((2, read, 3))
+        y = exact(np.zeros((2, rows, 3)))
+        for b, t in np.ndindex(2, rows):
+            scores = exact(k[b]) @ exact(q[b, t]) / mp.sqrt(6)
+            weights = mapped(mp.exp, scores)
+            if causal:
+                weights[t + 1:] = mpf(0)
+            y[b, t] = weights @ exact(v[b]) / sum(weights)
+        case("attention", [q, k, v], y, {"causal": causal}, **sums)
+    x = uniform((2, 5, 6))
+    turned = exact(np.zeros(x.shape))
+    places = exact(np.zeros((5, 6)))
+    for t, i in np.ndindex(5, 3):
+        angle = t * mpf(10000) ** (-mpf(i) / 3)
+        a, b = exact(x[:, t, i]), exact(x[:, t, i + 3])
+        turned[:, t, i], turned[:, t, i + 3] = (a * mp.cos(angle) - b * mp.sin(angle),
+                                                a * mp.sin(angle) + b * mp.cos(angle))
+        places[t, i], places[t, i + 3] = mp.sin(angle), mp.cos(angle)
+    case("rotary", [x], turned, **sums)
+    case("sinusoidal_positions", [], places, {"length": 5, "features": 6}, **sums)
+
+
 def main():
-    for part in [arithmetic, functions, shapes, reductions, products, losses, random_numbers, updates, images]:
+    for part in [arithmetic, functions, shapes, reductions, products, losses, random_numbers, updates, images, attention]:
         part()
     path = Path(__file__).resolve().parent.parent / "golden" / "ops.json"
     lines = ",\n".join(json.dumps(c, separators=(",", ":"), allow_nan=False) for c in cases)
