@@ -55,6 +55,7 @@ struct Trace {
   std::vector<TraceLayer> layers;
   std::vector<TraceValue> values;  // in the order in which they are computed
   double loss = 0;
+  double loss_after = 0;              // of the same batch with the new parameters
   std::string output;                 // the value that is compared with the target: "Z2", or "P"
   std::vector<std::string> features;  // names of X's columns, as far as they are known
   std::vector<std::string> classes;   // empty for regression
@@ -92,5 +93,11 @@ struct TraceOptions {
 ///           std::cout << step.find("Z1")->formula;   // X·W1 + b1
 Trace trace(const Sequential& network, const TensorMap& parameters, const Dataset& batch,
             const TraceOptions& options = {});
+
+/// The step as one self-contained page: the network drawn, a slider from the input to the update,
+/// and behind every unit and weight its formula and numbers. It loads nothing from anywhere.
+///
+/// Example:  std::ofstream("step.html") << explain_page(trace(network, parameters, batch));
+std::string explain_page(const Trace& trace);
 
 }  // namespace chainrule

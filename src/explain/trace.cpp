@@ -350,7 +350,8 @@ Trace trace(const Sequential& network, const TensorMap& parameters, const Datase
   Step step = build_step(network, batch, options);
   name_updates(*step.graph);
   name_shared_values(*step.graph);
-  Reader reader(step, feed_of(step, parameters, batch, lr, options));
+  TensorMap feed = feed_of(step, parameters, batch, lr, options);
+  Reader reader(step, feed);
 
   Trace trace;
   trace.network = network.to_text();
@@ -362,8 +363,10 @@ Trace trace(const Sequential& network, const TensorMap& parameters, const Datase
   trace.output = step.output;
   trace.features = batch.features;
   trace.classes = batch.classes;
-  trace.graph = std::move(step.graph);
   trace.loss = trace.find("loss")->numbers.values<double>()[0];
+  for (auto& [name, numbers] : Evaluation(*step.graph, feed).updated()) feed[name] = numbers;
+  trace.loss_after = Evaluation(*step.graph, feed).outputs().at("loss").values<double>()[0];
+  trace.graph = std::move(step.graph);
   return trace;
 }
 
