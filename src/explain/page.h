@@ -7,8 +7,8 @@
 
 namespace chainrule {
 
-/// The stages of the slider, in order: {kind, layer, title, text, lines}, where `lines` names the
-/// values that come about in it.
+/// The stages of the slider, in order: {kind, layer, mark, title, text, lines}, where `lines`
+/// names the values that come about in it and `mark` the chief one.
 ///
 ///     kind   input | forward | loss | gradient | backward | update
 nlohmann::json page_stages(const Trace& trace);

@@ -32,8 +32,10 @@ std::string words(std::string_view text, const TraceLayer& layer) {
   return replaced(replaced(std::string(text), "{in}", layer.input), "{out}", layer.output);
 }
 
-json stage(const char* kind, std::size_t layer, std::string title, std::string text, json lines) {
+json stage(const char* kind, std::size_t layer, std::string mark, std::string title,
+           std::string text, json lines) {
   return {{"kind", kind},
+          {"mark", std::move(mark)},
           {"layer", layer},
           {"title", std::move(title)},
           {"text", std::move(text)},
@@ -65,7 +67,7 @@ std::string rows_text(std::int64_t rows) {
 json input_stage(const Trace& trace) {
   const Shape& shape = trace.find("X")->numbers.shape();
   const std::int64_t features = element_count(shape) / shape[0];
-  return stage("input", 0, "The input",
+  return stage("input", 0, "X", "The input",
                fmt::format("{} with {} numbers each enters the network. The drawing follows one of "
                            "them at a time; the step is made from all.",
                            rows_text(trace.rows), features),
@@ -77,7 +79,7 @@ json forward_stage(const Trace& trace, const TraceLayer& layer) {
   const std::string_view text = kind == nullptr         ? ""
                                 : kind->forward.empty() ? kind->meaning
                                                         : kind->forward;
-  return stage("forward", layer.number,
+  return stage("forward", layer.number, layer.output,
                fmt::format("Forward: layer {}, {}", layer.number, layer.text), words(text, layer),
                names(trace, TracePart::kForward, layer.number));
 }
@@ -94,7 +96,8 @@ json loss_stage(const Trace& trace) {
                     "How far is {} from the target Y? The loss is the mean of the squared "
                     "differences.",
                     trace.output);
-  return stage("loss", 0, "The loss: one number for the whole batch", text, loss_lines(trace));
+  return stage("loss", 0, "loss", "The loss: one number for the whole batch", text,
+               loss_lines(trace));
 }
 
 // The last layer whose output the gradient of the loss is written for without other gradients.
@@ -122,7 +125,7 @@ json gradient_stage(const Trace& trace) {
   } else {
     text += "Only the probability of the right class matters, and the smaller it is, the more.";
   }
-  return stage("gradient", 0, "Backward: the gradient of the loss", text, {name});
+  return stage("gradient", 0, name, "Backward: the gradient of the loss", text, {name});
 }
 
 json backward_stage(const Trace& trace, const TraceLayer& layer, const std::string& shown) {
@@ -135,7 +138,9 @@ json backward_stage(const Trace& trace, const TraceLayer& layer, const std::stri
     const bool of_output = v.of == layer.output;
     if ((of_layer && !of_output && v.name != shown) || into) lines.push_back(v.name);
   }
-  return stage("backward", layer.number,
+  const std::string mark =
+      "d" + (layer.parameters.empty() ? layer.input : layer.parameters.front());
+  return stage("backward", layer.number, mark,
                fmt::format("Backward: layer {}, {}", layer.number, layer.text), words(text, layer),
                std::move(lines));
 }
@@ -155,7 +160,7 @@ json update_stage(const Trace& trace) {
   text += fmt::format("On this batch the loss {} from {:.4g} to {:.4g}.", falls ? "falls" : "goes",
                       trace.loss, trace.loss_after);
   if (!falls) text += " It did not fall: the step was too long for so curved a loss.";
-  return stage("update", 0, "The update", text, std::move(lines));
+  return stage("update", 0, "W'", "The update", text, std::move(lines));
 }
 
 }  // namespace

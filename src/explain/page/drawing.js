@@ -17,7 +17,7 @@ function columnsOfTrace() {
     const below = layer ? layer.text : name === 'X' ? 'input' : 'softmax';
     return { name, v, count: width(v), block: width(v) > MOST_UNITS || v.shape.length > 2, below };
   });
-  columns.push({ name: 'loss', v: values.get('loss'), count: 1, block: false, below: 'one number' });
+  columns.push({ name: 'loss', v: values.get('loss'), count: 1, block: false, below: data.rows > 1 ? 'mean' : '' });
   return columns;
 }
 
@@ -38,32 +38,50 @@ function gapsOf(columns) {
 // ── the layout ───────────────────────────────────────────────────────────────
 
 function layOut(columns, gaps, box) {
-  const label = columns.some((c) => c.count <= MOST_UNITS && isOutput(c.name) && data.classes.length) ? 62 : 0;
-  const left = Math.max(26, ...columns.slice(0, 1).map((c) => (c.block ? 44 : labelled(c) ? 74 : 26)));
+  const label = columns.some((c) => c.name === data.output && !c.block) ? textRoom(data.classes) : 0;
+  const narrow = box.width < 560;
+  const left = columns[0].block ? 44 : labelled(columns[0]) && !narrow ? 22 + textRoom(data.features) : 26;
   const weight = gaps.map((g) => (g.to.name === 'loss' ? 1 : g.kind === 'weights' ? 1.7 : 0.85));
   const total = weight.reduce((a, b) => a + b, 0);
-  const room = Math.max(box.width - left - 34 - label, total * 44);
+  const room = Math.max(box.width - left - 34 - label, total * 36);
   const most = Math.max(...columns.filter((c) => !c.block).map((c) => c.count));
   const height = box.height;
-  const pitch = Math.min(54, (height - 84) / most);
+  const pitch = Math.min(72, (height - 84) / most);
+  const closest = Math.min(...weight) * room / total;
+  const middle = 58 + (height - 66) / 2;
+  const blocks = columns.filter((c) => c.block).map((c) => blockSize(c, height).h);
+  const top = Math.max(50, middle - Math.max(most * pitch, ...blocks) / 2);
   let x = left;
   columns.forEach((column, i) => {
     if (i > 0) x += room * weight[i - 1] / total + (column.name === 'loss' ? label : 0);
-    const middle = 52 + (height - 60) / 2;
-    Object.assign(column, { x, middle, pitch, radius: Math.max(5, Math.min(19, pitch * 0.4)) });
+    const radius = Math.max(5, Math.min(24, pitch * 0.38, closest * 0.42));
+    Object.assign(column, { x, middle, pitch, radius, head: top - 34, low: 0, narrow });
     if (column.block) placeBlock(column, height);
     else column.y = (j) => middle + (j - (column.count - 1) / 2) * pitch;
+  });
+  // What a layer is called goes a line lower where it would touch its neighbour's.
+  columns.forEach((column, i) => {
+    const before = columns[i - 1];
+    const touches = before && column.x - before.x < 3.1 * (column.below.length + before.below.length) + 8;
+    if (touches && before.low === 0) column.low = 13;
   });
   return { width: Math.ceil(x + 34), height };
 }
 
+const textRoom = (texts) => 12 + Math.min(84, 6.8 * Math.max(0, ...texts.map((t) => t.length)));
+
 const labelled = (c) => c.name === 'X' && data.features.length === c.count && c.count <= MOST_UNITS;
 
-function placeBlock(column, height) {
+function blockSize(column, height) {
   const [rows, across] = blockShape(column.v);
-  const cell = Math.min(11, 76 / across, (height - 90) / rows);
-  const size = { w: cell * across, h: cell * rows };
-  Object.assign(column, { rows, across, cell, ...size, left: column.x - size.w / 2, top: column.middle - size.h / 2 });
+  const cell = Math.min(11, 76 / across, (height - 110) / rows);
+  return { rows, across, cell, w: cell * across, h: cell * rows };
+}
+
+function placeBlock(column, height) {
+  const size = blockSize(column, height);
+  const { across, cell } = size;
+  Object.assign(column, size, { left: column.x - size.w / 2, top: column.middle - size.h / 2 });
   column.y = (j) => column.top + (Math.floor(j / across) + 0.5) * cell;
 }
 
@@ -90,7 +108,8 @@ function buildGap(gap) {
   const group = element('g', { class: `gap ${gap.kind}` });
   gap.lines = [];
   const line = (i, j, index) => {
-    const from = gap.from.block ? gap.from.x + gap.from.w / 2 : gap.from.x + gap.from.radius;
+    const beyond = gap.to.name === 'loss' && data.classes.length && !gap.from.block ? textRoom(data.classes) - 8 : 0;
+    const from = gap.from.block ? gap.from.x + gap.from.w / 2 : gap.from.x + gap.from.radius + beyond;
     const to = gap.to.block ? gap.to.x - gap.to.w / 2 : gap.to.x - (gap.to.name === 'loss' ? 24 : gap.to.radius);
     const ends = { x1: from, y1: gap.from.block ? gap.from.middle : gap.from.y(i), x2: to,
       y2: gap.to.block ? gap.to.middle : gap.to.y(j) };
@@ -105,16 +124,16 @@ function buildGap(gap) {
     const whole = !gap.from.block && !gap.to.block && gap.kind === 'weights';
     for (let i = 0; i < m; ++i) for (let j = 0; j < n; ++j) line(i, j, whole ? i * n + j : undefined);
   }
-  // Strong weights over weak ones.
   return group;
 }
 
 function heading(column) {
   const { base, index } = /^(?<base>\D+)(?<index>\d*)$/.exec(column.name)?.groups ?? { base: column.name, index: '' };
+  column.d = element('tspan', { class: 'd' });
   return [
-    element('text', { class: 'heading', x: column.x, y: 18 }, base,
+    element('text', { class: 'heading', x: column.x, y: column.head }, column.d, base,
       index ? element('tspan', { class: 'index', dy: 4 }, index) : null),
-    element('text', { class: 'below', x: column.x, y: 36 }, column.below),
+    element('text', { class: 'below', x: column.x, y: column.head + 17 + column.low }, column.below),
   ];
 }
 
@@ -135,10 +154,10 @@ function buildUnit(column, place, j) {
   const y = column.y(j);
   const shape = loss ? element('rect', { class: 'unit', x: column.x - 24, y: y - 15, width: 48, height: 30, rx: 8 })
                      : element('circle', { class: 'unit', cx: column.x, cy: y, r: column.radius });
-  const text = loss || column.radius >= 15
+  const text = loss || column.radius >= 16
     ? element('text', { class: 'number', x: column.x, y: y + 4 }) : null;
   const labels = [];
-  if (labelled(column)) labels.push(sideLabel(column, j, -1, data.features[j]));
+  if (labelled(column) && !column.narrow) labels.push(sideLabel(column, j, -1, data.features[j]));
   if (isOutput(column.name) && column.name === data.output && data.classes.length && column.count <= MOST_UNITS) {
     labels.push(sideLabel(column, j, 1, data.classes[j]));
   }
@@ -149,8 +168,7 @@ function buildUnit(column, place, j) {
 }
 
 function sideLabel(column, j, side, text) {
-  const room = side < 0 ? 11 : 10;
-  const short = text.length > room ? text.slice(0, room - 1) + '…' : text;
+  const short = text.length > 13 ? text.slice(0, 12) + '…' : text;
   return element('text', { class: side < 0 ? 'side before' : 'side', x: column.x + side * (column.radius + 6),
     y: column.y(j) + 4 }, short, element('title', {}, text));
 }

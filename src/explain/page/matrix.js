@@ -53,8 +53,8 @@ function scalar(v) {
 }
 
 function rowName(v, r) {
-  if (isBatched(v)) return `example ${r + 1}`;
-  return v.shape.length === 2 ? `row ${r + 1}` : '';
+  if (isBatched(v)) return `example ${r}`;
+  return v.shape.length === 2 ? `row ${r}` : '';
 }
 
 // What the numbers at a place of the matrix select: a unit, or an entry of a parameter.
@@ -87,7 +87,7 @@ function table(v, rows, columns) {
     const current = isBatched(v) && r === state.row && data.rows > 1;
     lines.push(element('tr', { class: current ? 'current' : null, 'aria-label': rowName(v, r) || null }, cells));
   }
-  return element('div', { class: 'wide' }, element('table', {}, element('tbody', {}, lines)));
+  return element('div', { class: 'wide' }, element('table', { class: columns > 5 ? 'many' : null }, element('tbody', {}, lines)));
 }
 
 // ── heat maps ────────────────────────────────────────────────────────────────
@@ -116,9 +116,8 @@ function heatMap(v, rows, columns) {
   }
   const range = `from ${number(smallest)} to ${number(largest)}`;
   const canvas = image(v.numbers, rows, columns, v.largest, kindOf(v));
-  const cell = Math.min(16, 320 / columns, Math.max(280 / rows, 2));
-  canvas.style.width = `${cell * columns}px`;
-  canvas.style.height = `${Math.max(6, Math.min(16, 280 / rows)) * rows > 300 ? 300 : Math.max(6, Math.min(16, 280 / rows)) * rows}px`;
+  canvas.style.width = `${Math.min(320, 16 * columns)}px`;
+  canvas.style.height = `${Math.min(280, 16 * rows)}px`;
   canvas.setAttribute('role', 'img');
   canvas.setAttribute('aria-label', `${v.name}, ${rows} by ${columns}, ${range}`);
   const readout = element('output', {}, range);
@@ -130,7 +129,7 @@ function heatMap(v, rows, columns) {
   };
   canvas.addEventListener('pointermove', (event) => {
     const [r, c] = place(event);
-    readout.textContent = `row ${r + 1}, column ${c + 1}: ${number(v.numbers[r * columns + c])}`;
+    readout.textContent = `[${r},${c}] ${number(v.numbers[r * columns + c])}`;
   });
   canvas.addEventListener('pointerleave', () => { readout.textContent = range; });
   canvas.addEventListener('click', (event) => {

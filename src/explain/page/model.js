@@ -56,14 +56,14 @@ const isUpdate = () => state.stage === stages.length - 1;
 
 // ── what a column's or a row's number is called ──────────────────────────────
 
+// The name of a feature or a class; '' for a unit that has none.
 function unitLabel(name, index) {
   const v = values.get(name);
-  if (!v) return String(index + 1);
   if (v.shape.length === 2) {
     if (name === 'X' && data.features.length === width(v)) return data.features[index];
     if (data.classes.length && data.classes.length === width(v) && isOutput(name)) return data.classes[index];
   }
-  return String(index + 1);
+  return '';
 }
 const lastLayer = data.layers[data.layers.length - 1];
 const isOutput = (name) => name === data.output || name === lastLayer.output || name === 'Y';
@@ -91,7 +91,7 @@ function same(a, b) {
   return a === b || (a && b && a.value === b.value && a.index === b.index && a.to === b.to);
 }
 
-// "W1[0,2]" and "Z1[2]", counted from 0 as in code, and back.
+// "W1[0,2]" and "Z1[2]" (of the example that is shown), and back.
 function selectionText({ value, index, to }) {
   if (to !== undefined) return `${value}[:,${to}]`;
   if (index === undefined) return value;
@@ -143,6 +143,14 @@ function element(tag, attributes = {}, ...children) {
   }
   made.append(...children.flat().filter((c) => c !== null && c !== undefined));
   return made;
+}
+
+// Short enough to stand in a circle.
+function short(x) {
+  const size = Math.abs(x);
+  if (!Number.isFinite(x) || x === 0) return number(x);
+  if (size < 0.005) return `${x < 0 ? '−' : ''}1e−${Math.round(-Math.log10(size))}`;
+  return (size < 10 ? x.toFixed(2) : size < 100 ? x.toFixed(1) : number(x, 2)).replace('-', '−');
 }
 
 // Three significant digits, and a true minus.

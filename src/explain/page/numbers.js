@@ -16,15 +16,11 @@ const factorShape = (name, transposed) => {
 };
 const factorCell = (name, transposed, r, c) => (transposed ? cell(name, c, r) : cell(name, r, c));
 
-function factorLabel(name, transposed, r, c) {
-  return transposed ? entryName(name, c, r) : entryName(name, r, c);
-}
+const factorLabel = (name, transposed, r, c) => (transposed ? entryName(name, c, r) : entryName(name, r, c));
 
-// "Z1[2]", or "W1[0, 2]"; of what has a row for each example, the example is left out.
+// W1[0,2] and b1[2], as NumPy counts.
 function entryName(name, r, c) {
-  const v = values.get(name);
-  if (isBatched(v)) return { name, index: String(c + 1), row: r };
-  return { name, index: v.shape.length < 2 ? String(c + 1) : `${r + 1},${c + 1}` };
+  return { name, index: values.get(name).shape.length < 2 ? `${c}` : `${r},${c}` };
 }
 
 function productTerms(recipe, r, c) {
@@ -103,28 +99,22 @@ function substituted(v, names, flat, r, c) {
 
 // ── as elements ──────────────────────────────────────────────────────────────
 
-function indexed({ name, index, row }) {
-  const made = math('msub', nameMath(name), math('mtext', index));
-  const whole = math('math', made);
-  if (row !== undefined && row !== state.row) whole.setAttribute('class', 'other');
-  return whole;
+function indexed({ name, index }) {
+  return math('math', nameMath(name), math('mtext', `[${index}]`));
 }
 
 function termLabel(term) {
-  if (term.own) return [`example ${term.row + 1}`];
+  if (term.own) return [`example ${term.row}`];
   const parts = term.names.flatMap((n, i) => (i ? [' · ', indexed(n)] : [indexed(n)]));
-  const row = term.names[0].row;
-  const source = term.names[0];
   if (term.exponent !== undefined) parts.unshift('exp ');
-  if (isBatched(values.get(source.name)) && state.details?.overRows) parts.unshift(`example ${row + 1}: `);
   return parts;
 }
 
 function termRow(term, largest, kind) {
-  const share = largest > 0 ? Math.abs(term.product) / largest * 100 : 0;
+  const share = largest > 0 ? Math.abs(term.product) / largest * 50 : 0;
   const factors = term.a !== undefined ? `${number(term.a)} · ${bracketed(term.b)}`
     : term.exponent !== undefined ? `exp ${bracketed(term.exponent)}` : '';
-  const bar = element('span', { class: `bar ${kind} ${term.product < 0 ? 'minus' : 'plus'}`, style: `width:${share.toFixed(1)}%` });
+  const bar = element('span', { class: `bar ${kind} ${term.product < 0 ? 'minus' : 'plus'}`, style: `width:${share.toFixed(1)}%;${term.product < 0 ? 'right' : 'left'}:50%` });
   return element('tr', {},
     element('th', { scope: 'row' }, termLabel(term)),
     element('td', { class: 'factors' }, factors),
@@ -164,8 +154,6 @@ function accountTable(found, kind) {
 function section(title, v, index) {
   const kind = kindOf(v);
   const found = account(v, index);
-  const overRows = v.recipe?.op === 'sum' || (v.recipe?.op === 'product' && v.recipe.at);
-  state.details = { overRows };
   const made = [element('h3', {}, title, element('strong', { class: kind }, number(found.result, 4)))];
   if (v.formula) made.push(element('p', { class: 'formula' }, formulaLine(v)));
   if (found.line) made.push(element('p', { class: 'line' }, `${found.line} = `, element('strong', {}, number(found.result, 4))));
@@ -174,34 +162,58 @@ function section(title, v, index) {
 }
 
 function unitTitle(v, index) {
-  if (v.shape.length === 0) return [nameLine(v.name)];
-  const label = unitLabel(v.name, index);
+  if (v.shape.length === 0) return element('h2', {}, nameLine(v.name));
   const columns = matrixShape(v)[1];
-  if (!isBatched(v) && v.shape.length > 1) {
-    const [i, j] = [Math.floor(index / columns), index % columns];
-    return [nameLine(v.name), ` from ${i + 1} to ${j + 1}`];
-  }
-  return label === String(index + 1) ? [nameLine(v.name), `, unit ${index + 1}`] : [nameLine(v.name), `, ${label}`];
+  const [r, c] = isBatched(v) ? [state.row, index] : [Math.floor(index / columns), index % columns];
+  return element('h2', {}, indexed(entryName(v.name, r, c)), element('small', {}, unitWords(v, r, c)));
+}
+
+// "weight from petal_width to unit 2"
+function unitWords(v, r, c) {
+  const unit = (name, i) => unitLabel(name, i) || `unit ${i}`;
+  if (isBatched(v)) return `${unit(v.name, c)} of example ${state.row}`;
+  const gap = parts.gaps.find((g) => g.w === v.name);
+  const layer = gap ?? parts.gaps.find((g) => g.to.v.recipe?.b === v.name);
+  if (!layer) return v.parameter;
+  return gap ? `weight from ${unit(gap.from.name, r)} to ${unit(gap.to.name, c)}` : `bias of ${unit(layer.to.name, c)}`;
+}
+
+// What a weight does to the example that is shown.
+function carried(v, index) {
+  const gap = parts.gaps.find((g) => g.w === v.name);
+  if (!gap || !isKnown(gap.to.name) || !isBatched(gap.from.v)) return null;
+  const n = matrixShape(v)[1];
+  const [i, j] = [Math.floor(index / n), index % n];
+  const x = unitNumber(gap.from.v, i);
+  return element('p', { class: 'line' }, 'It brings ', indexed(entryName(gap.from.name, state.row, i)), ' · ', indexed(entryName(v.name, i, j)),
+    ` = ${number(x)} · ${bracketed(v.numbers[index])} = `, element('strong', {}, number(x * v.numbers[index])), ' into ',
+    indexed(entryName(gap.to.name, state.row, j)), '.');
 }
 
 // The details of what is selected.
 function details({ value, index, to }) {
   const v = values.get(value);
   if (index === undefined) return wholeDetails(v, to);
-  const made = [element('h2', {}, unitTitle(v, index))];
+  const made = [unitTitle(v, index)];
   const sections = [];
-  if (isKnown(value)) sections.push(section(v.part === 'parameter' ? 'weight ' : 'value ', v, index));
+  if (isKnown(value)) {
+    sections.push(section('value', v, index));
+    if (v.part === 'parameter' && v.shape.length === 2) sections[0].append(carried(v, index) ?? '');
+    if (v.recipe?.op === 'affine' && blockBefore(value)) sections[0].append(...intoUnit(values.get(v.recipe.w), index));
+  }
   const d = gradientOf(value);
-  if (d && isKnown(d.name) && state.stage > lossStage) sections.push(section('gradient ', d, index));
+  if (d && isKnown(d.name) && state.stage > lossStage) sections.push(section('gradient', d, index));
   const next = nextOf(value);
-  if (next && isUpdate()) sections.push(section('after the step ', next, index));
+  if (next && isUpdate()) sections.push(section('after the step', next, index));
   if (isBackward()) sections.reverse();
   if (!sections.length) made.push(element('p', { class: 'hint' }, 'Not computed yet: go on with →.'));
   return [...made, ...sections];
 }
 
+const blockBefore = (name) => parts.gaps.find((g) => g.to.name === name && g.from.block && g.kind === 'weights' && !g.to.block);
+
 function wholeDetails(v, to) {
-  const made = [element('h2', {}, nameLine(v.name), to === undefined ? '' : `, into unit ${to + 1}`)];
+  const made = [element('h2', {}, nameLine(v.name), to === undefined ? '' : ` into unit ${to}`)];
   if (to !== undefined) return [...made, ...intoUnit(v, to)];
   const shownValues = [v, gradientOf(v.name), nextOf(v.name)].filter((u) => u && (u === v || isKnown(u.name)));
   return [...made, ...shownValues.map((u) => figure(u.name, { formula: true }))];
@@ -216,12 +228,12 @@ function intoUnit(v, to) {
   return [v, d].filter((u) => u && (u === v || isKnown(u.name))).map((u) => {
     const numbers = Float32Array.from({ length: m }, (_, i) => u.numbers[i * n + to]);
     const canvas = image(numbers, rows, across, u.largest, kindOf(u));
-    const cellSize = Math.min(24, 240 / across);
+    const cellSize = Math.min(18, 200 / across);
     canvas.style.width = `${across * cellSize}px`;
     canvas.style.height = `${rows * cellSize}px`;
     canvas.setAttribute('role', 'img');
-    canvas.setAttribute('aria-label', `${m} numbers of ${u.name} into unit ${to + 1}, laid out like ${from.name}`);
+    canvas.setAttribute('aria-label', `${m} numbers of ${u.name} into unit ${to}, laid out like ${from.name}`);
     return element('figure', { class: 'matrix' }, element('figcaption', {}, nameLine(u.name),
-      element('span', { class: 'shape' }, `laid out like ${from.name}`)), element('div', { class: 'heat' }, canvas));
+      element('span', { class: 'shape' }, `into unit ${to}, laid out like ${from.name}`)), element('div', { class: 'heat' }, canvas));
   });
 }

@@ -13,12 +13,22 @@ function stageFormulas(stage) {
   return made;
 }
 
+// Words, with the names of values set as in formulas.
+function withMath(text) {
+  return text.split(/([A-Za-z]+\d*'?²?)/).map((word) => {
+    const [, name, square] = /^(.*?)(²?)$/.exec(word);
+    if (!values.has(name) || name === 'loss' || name === 'step') return word;
+    return math('math', square ? math('msup', nameMath(name), math('mn', '2')) : nameMath(name));
+  });
+}
+
 function tellStory() {
   const stage = stages[state.stage];
   by('title').textContent = stage.title;
-  by('text').textContent = stage.text;
+  by('text').replaceChildren(...withMath(stage.text));
   by('formulas').replaceChildren(...stageFormulas(stage));
   slider.value = state.stage;
+  [...by('ticks').children].forEach((tick, i) => tick.classList.toggle('now', i === state.stage));
   slider.setAttribute('aria-valuetext', `${state.stage + 1} of ${stages.length}: ${stage.title}`);
   by('back').disabled = state.stage === 0;
   by('forth').disabled = state.stage === stages.length - 1;
@@ -28,6 +38,7 @@ function tellStory() {
 function keepRoom() {
   const story = by('story');
   story.style.minHeight = '';
+  if (innerWidth <= 900) return tellStory();  // there it stands below the drawing
   const now = state.stage;
   let most = 0;
   for (let i = 0; i < stages.length; ++i) {
@@ -37,7 +48,7 @@ function keepRoom() {
   }
   state.stage = now;
   tellStory();
-  story.style.minHeight = `${Math.min(most, 300)}px`;
+  story.style.minHeight = `${Math.min(most, 240)}px`;
 }
 
 // ── the panel ────────────────────────────────────────────────────────────────
@@ -66,7 +77,7 @@ function fillPanel() {
     return;
   }
   const stage = stages[state.stage];
-  panel.replaceChildren(element('p', { class: 'hint' }, 'Point at a unit or a weight to see how its number came about.'),
+  panel.replaceChildren(element('p', { class: 'hint' }, `${matchMedia('(hover: none)').matches ? 'Tap' : 'Point at'} a unit or a weight to see how its number came about.`),
     ...stageFigures(stage).map((name) => figure(name)));
 }
 
@@ -96,8 +107,18 @@ function fillPhases() {
     if (last?.phase === phase(stage)) last.count += 1;
     else runs.push({ phase: phase(stage), count: 1 });
   }
-  by('phases').replaceChildren(...runs.map((r) => element('span', { class: r.phase, style: `flex:${r.count}` }, r.phase)));
+  const n = stages.length - 1;
+  let first = 0;
+  by('phases').replaceChildren(...runs.map((r) => {
+    const [from, to] = [Math.max(0, first - 0.5), Math.min(n, first + r.count - 0.5)];
+    first += r.count;
+    return element('span', { class: r.phase, style: `left:${from / n * 100}%;width:${(to - from) / n * 100}%` });
+  }));
+  by('ticks').replaceChildren(...stages.map((s, i) => element('span', { class: phase(s), style: `left:${i / n * 100}%`,
+    onclick: () => change({ stage: i }) }, s.mark === '' ? '' : nameOrWord(s.mark))));
 }
+
+const nameOrWord = (mark) => (mark === 'loss' ? mark : nameLine(mark));
 
 let timer = null;
 function play(on = timer === null) {
@@ -210,7 +231,7 @@ function showActive() {
 
 function exampleName(r) {
   const t = target(r);
-  return t === null ? `${r + 1}` : `${r + 1}: ${data.classes[t]}`;
+  return t === null ? `${r}` : `${r}: ${data.classes[t]}`;
 }
 
 function start() {

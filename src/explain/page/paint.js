@@ -35,7 +35,7 @@ function paintGap(gap) {
   const active = isActive(gap);
   const weights = gap.kind === 'weights' ? faceOfWeights(gap) : null;
   for (const line of gap.lines) {
-    const picked = chosen && (line.index !== undefined ? chosen.value === gap.w && chosen.index === line.index
+    let picked = chosen && (line.index !== undefined ? chosen.value === gap.w && chosen.index === line.index
       : gap.kind === 'weights' && chosen.value === gap.w && chosen.index === undefined && (chosen.to === undefined || chosen.to === line.j));
     const touched = chosen && chosen.index !== undefined &&
       (chosen.value === gap.to.name && chosen.index === line.j || chosen.value === gap.from.name && (chosen.index === line.i && !gap.from.block));
@@ -47,10 +47,22 @@ function paintGap(gap) {
       colour = css(rgb(x, weights.v.largest, weights.kind));
     }
     const band = weights && line.index === undefined;
+    if (band && weights.known) size = fromPickedCell(gap, line, weights, chosen);
+    if (band && size !== 0) colour = css(rgb(size, 1, weights.kind));
+    size = Math.abs(size);
     line.made.style.stroke = picked ? 'var(--accent)' : colour;
-    line.made.style.strokeWidth = (picked ? 2.2 : 0) + (band ? 1.2 : 0.7 + 2.3 * size);
+    line.made.style.strokeWidth = (picked ? 2.2 : 0) + (band && size === 0 ? 1.2 : 0.7 + 2.3 * size);
     line.made.style.opacity = picked || touched ? 1 : active ? (band ? 0.8 : 0.45 + 0.55 * size) : weights?.known ? 0.16 + 0.3 * size : 0.35;
   }
+}
+
+// The lines out of a block are its weights from the one number that is picked: from −1 to 1, and 0
+// when none is. The lines then begin at that number.
+function fromPickedCell(gap, line, weights, chosen) {
+  const picked = gap.from.block && !gap.to.block && chosen?.value === gap.from.name && chosen.index !== undefined;
+  line.made.setAttribute('y1', picked ? gap.from.y(chosen.index) : line.y1);
+  if (!picked || weights.v.largest === 0) return 0;
+  return weights.v.numbers[chosen.index * gap.to.count + line.j] / weights.v.largest;
 }
 
 function isPicked(column, j) {
@@ -67,7 +79,7 @@ function isPicked(column, j) {
 function spoken(column, j, x, gradient) {
   const label = unitLabel(column.name, j);
   const what = gradient ? `gradient of ${column.name}` : column.name;
-  const unit = column.name === 'loss' ? '' : label === String(j + 1) ? `, unit ${label}` : `, ${label}`;
+  const unit = column.name === 'loss' ? '' : ` unit ${j}${label && ', ' + label}`;
   return `${what}${unit}: ${x === null ? 'not yet computed' : number(x)}`;
 }
 
@@ -80,20 +92,25 @@ function paintUnits(column, place) {
   const right = column.name === data.output ? target() : null;
   column.units.forEach(({ group, shape, text, label }, j) => {
     const x = unitNumber(v, j);
-    const colour = known ? rgb(x, v.largest, kind) : null;
-    shape.style.fill = colour ? css(colour) : 'var(--paper)';
+    const colour = known && column.name !== 'loss' ? rgb(x, v.largest, kind) : null;
+    shape.style.fill = colour ? css(colour) : known ? 'var(--raised)' : 'var(--paper)';
     group.classList.toggle('pending', !known);
     group.classList.toggle('picked', isPicked(column, j));
     group.classList.toggle('right', right === j);
     if (text) {
-      text.textContent = known ? number(x, column.name === 'loss' ? 3 : 2) : '';
+      text.textContent = known ? column.name === 'loss' ? number(x) : short(x) : '';
       if (colour) text.style.fill = inkOn(colour);
     }
     if (label && column.name === data.output) label.classList.toggle('target', right === j);
     group.setAttribute('aria-label', spoken(column, j, known ? x : null, kind === 'gradient') + (right === j ? ', the right class' : ''));
     group.setAttribute('tabindex', tabIndex(place, j));
   });
-  column.group.classList.toggle('gradient', known && kind === 'gradient');
+  paintHeading(column, known && kind === 'gradient');
+}
+
+function paintHeading(column, gradient) {
+  column.group.classList.toggle('gradient', gradient);
+  column.d.textContent = gradient ? 'd' : '';
 }
 
 function paintBlock(column, place) {
@@ -118,5 +135,5 @@ function paintBlock(column, place) {
   group.classList.toggle('pending', !known);
   group.setAttribute('aria-label', spoken(column, at, known ? unitNumber(v, at) : null, kind === 'gradient') + `, of ${n} numbers`);
   group.setAttribute('tabindex', tabIndex(place, null));
-  column.group.classList.toggle('gradient', known && kind === 'gradient');
+  paintHeading(column, known && kind === 'gradient');
 }
