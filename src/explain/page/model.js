@@ -134,7 +134,7 @@ function writeAddress() {
 
 // An element with attributes and children; `on…` attributes are listeners.
 function element(tag, attributes = {}, ...children) {
-  const svg = ['svg', 'g', 'line', 'circle', 'rect', 'text', 'tspan', 'image', 'path', 'title'].includes(tag);
+  const svg = ['svg', 'g', 'line', 'circle', 'rect', 'text', 'tspan', 'image', 'path', 'title', 'marker'].includes(tag);
   const made = svg ? document.createElementNS('http://www.w3.org/2000/svg', tag)
                    : document.createElement(tag);
   for (const [key, value] of Object.entries(attributes)) {

@@ -77,7 +77,8 @@ function fillPanel() {
     return;
   }
   const stage = stages[state.stage];
-  panel.replaceChildren(element('p', { class: 'hint' }, `${matchMedia('(hover: none)').matches ? 'Tap' : 'Point at'} a unit or a weight to see how its number came about.`),
+  const through = state.stage > lossStage ? data.sequences.filter((s) => s.layer === stage.layer) : [];
+  panel.replaceChildren(...through.map(normsFigure), element('p', { class: 'hint' }, `${matchMedia('(hover: none)').matches ? 'Tap' : 'Point at'} a unit or a weight to see how its number came about.`),
     ...stageFigures(stage).map((name) => figure(name)));
 }
 
