@@ -178,6 +178,10 @@ class Sequential {
   std::vector<Phrase> layers_;
 };
 
+/// True for what a stateful layer leaves to the next batch, as "1.state.32.h" of layer 1 for
+/// batches of 32 rows: a parameter of the graph, but of no model.
+bool is_recurrent_state(std::string_view parameter);
+
 /// First values for every parameter, f32. Each number depends on the seed, the parameter's place in
 /// the list and its own position, never on an order or on threads.
 ///

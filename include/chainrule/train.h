@@ -42,6 +42,9 @@ std::unique_ptr<Graph> training_step(const Sequential& model, const Shape& input
 /// them, optimiser states as zeros.
 void declare_parameters(Parameters& parameters, const Graph& graph, const TensorMap& weights);
 
+/// Sets what stateful layers carry from batch to batch to zero: the next batch begins a new text.
+void reset_state(Parameters& parameters);
+
 // ── measuring ────────────────────────────────────────────────────────────────
 
 /// How well outputs match a data set. The loss is as in training; rmse is in the units of

@@ -56,9 +56,9 @@ void note_nodes(Graph& graph, std::size_t first, const std::string& note) {
 
 void check_dtype(const LayerKind& kind, Value x) {
   if (kind.suits == Suits::kSkip || x.dtype() == kind.input) return;
-  throw ShapeError(kind.input == DType::kI32 ? "expected whole numbers (i32), got f32; it can only "
-                                               "be the first layer of a network on i32 inputs"
-                                             : "expected f32, got i32; begin with \"embedding\"");
+  throw ShapeError(kind.input == DType::kI32
+                       ? "expected whole numbers (i32), got f32; it can only be the first layer"
+                       : "expected f32, got i32; begin with \"embedding\"");
 }
 
 // A network built on a batch of one, only to see its shapes.
@@ -235,6 +235,11 @@ std::string Sequential::summary(const Shape& input) const {
   }
   row("", "total", "", with_commas(total));
   return table;
+}
+
+bool is_recurrent_state(std::string_view parameter) {
+  const std::size_t dot = parameter.find('.');
+  return dot != std::string_view::npos && parameter.substr(dot).starts_with(".state.");
 }
 
 std::string layer_reference() {

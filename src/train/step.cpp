@@ -78,4 +78,10 @@ void declare_parameters(Parameters& parameters, const Graph& graph, const Tensor
   }
 }
 
+void reset_state(Parameters& parameters) {
+  for (const auto& [name, tensor] : parameters.tensors()) {
+    if (is_recurrent_state(name)) parameters.set(name, Tensor(tensor.dtype(), tensor.shape()));
+  }
+}
+
 }  // namespace chainrule

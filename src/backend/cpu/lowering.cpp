@@ -195,6 +195,7 @@ class Lowering {
 
   void add(InstructionPtr made, bool update) {
     code_.scratch_bytes = std::max(code_.scratch_bytes, made->scratch_bytes);
+    code_.shared_bytes = std::max(code_.shared_bytes, made->shared_bytes);
     (update ? code_.apply : code_.compute).push_back(std::move(made));
   }
 
@@ -264,7 +265,7 @@ Code lower(const Graph& graph, std::shared_ptr<Parameters> parameters) {
 
 const Kernel* find_kernel(std::string_view op) {
   for (const std::span<const Kernel> table :
-       {fused_kernels(), dense_kernels(), movement_kernels()}) {
+       {fused_kernels(), dense_kernels(), movement_kernels(), recurrent_kernels()}) {
     for (const Kernel& kernel : table) {
       if (kernel.op == op) return &kernel;
     }
