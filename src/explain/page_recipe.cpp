@@ -15,7 +15,8 @@ using nlohmann::json;
 
 // Stretching and casting leave each number as it is.
 Value seen_through(Value v) {
-  while (v.name().empty() && v.node().op->formula == "{0}") v = v.node().inputs[0];
+  while (v.name().empty() && v.node().op->formula.of(v.node()).text == "{0}")
+    v = v.node().inputs[0];
   return v;
 }
 

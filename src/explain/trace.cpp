@@ -12,11 +12,11 @@
 #include <utility>
 
 #include "chainrule/error.h"
-#include "chainrule/explain.h"
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
 #include "chainrule/simplify.h"
 #include "compiler/passes.h"
+#include "explain/notation.h"
 #include "explain/unroll.h"
 #include "graph/op.h"
 #include "train/loss.h"
@@ -159,7 +159,7 @@ GraphPtr own_transposes(const Graph& graph) {
 GraphPtr for_reading(const Graph& graph) {
   const GraphPtr plain = simplify(graph);
   const GraphPtr written_out = expand_macros(*plain, [](const Node& node) {
-    return node.op->binding == Binding::kAtom && !node.op->update;
+    return node.op->formula.of(node).binding == Binding::kAtom && !node.op->update;
   });
   return own_transposes(*simplify(*without_zeros(*written_out)));
 }
@@ -241,7 +241,9 @@ void give_layers(std::vector<TraceSequence>& sequences, Step& step) {
     }
     for (std::size_t t = 0; t < sequence.states.size(); ++t) {
       step.names.layer_of[sequence.states[t]] = sequence.layer;
-      step.names.layer_of["Z" + sequence.states[t].substr(1)] = sequence.layer;
+      for (const char letter : std::string_view("ZCIFGORNM")) {
+        step.names.layer_of[letter + sequence.states[t].substr(1)] = sequence.layer;
+      }
       if (t >= sequence.inputs.size()) continue;
       const std::string& input = sequence.inputs[t];
       step.names.layer_of[input] = sequence.layer;
@@ -252,7 +254,7 @@ void give_layers(std::vector<TraceSequence>& sequences, Step& step) {
 
 Step build_step(const Sequential& model, const Dataset& batch, const TraceOptions& options) {
   Step step = build_forward(model, batch, options);
-  step.graph = unrolled(*step.graph, step.sequences);
+  step.graph = unroll_sequences(*step.graph, step.sequences);
   give_layers(step.sequences, step);
   std::vector<Value> weights;
   for (const std::string& name : step.trained) weights.push_back(step.graph->find(name));
@@ -281,17 +283,13 @@ std::vector<bool> needed_for(const Graph& graph, const std::vector<Value>& value
 
 // What several formulas need and nobody named.
 void name_shared_values(Graph& graph) {
-  std::map<std::pair<std::int64_t, std::size_t>, int> readers;
-  for (const Node& node : graph.nodes()) {
-    for (const Value& input : node.inputs) ++readers[{input.node().id, input.index()}];
-  }
+  const Writer writer(graph, Notation::kText);
   int count = 0;
   for (const Node& node : graph.nodes()) {
-    if (node.op->source || is(node, "constant") || node.op->formula == "{0}") continue;
     for (std::size_t i = 0; i < node.types.size(); ++i) {
       const Value value = node.output(i);
-      if (value.name().empty() && readers[{node.id, i}] > 1)
-        value.named(fmt::format("u{}", ++count));
+      if (!value.name().empty() || !writer.has_line(value)) continue;
+      value.named(fmt::format("u{}", ++count));
     }
   }
 }
@@ -302,28 +300,10 @@ void name_updates(Graph& graph) {
   }
 }
 
-// The right sides of formulas(), by name.
-std::map<std::string, std::string> right_sides(const Graph& graph) {
-  std::map<std::string, std::string> sides;
-  const std::string text = formulas(graph);
-  std::size_t at = 0;
-  while (at < text.size()) {
-    const std::size_t end = text.find('\n', at);
-    const std::string line = text.substr(at, end - at);
-    at = end + 1;
-    const std::size_t equals = line.find(" = ");
-    if (equals == std::string::npos) continue;
-    const std::string name = line.substr(2, line.find(' ', 2) - 2);
-    std::string right = line.substr(equals + 3, line.rfind("  [") - equals - 3);
-    right.erase(right.find_last_not_of(' ') + 1);
-    sides[name] = right;
-  }
-  return sides;
-}
-
 class Reader {
  public:
-  Reader(Step& step, const TensorMap& feed) : step_(step), graph_(*step.graph), run_(graph_, feed) {
+  Reader(Step& step, const TensorMap& feed)
+      : step_(step), graph_(*step.graph), run_(graph_, feed), writer_(graph_, Notation::kText) {
     std::vector<Value> forward;
     std::vector<Value> gradients;
     for (const auto& [name, value] : graph_.outputs()) {
@@ -333,7 +313,6 @@ class Reader {
     forward_ = needed_for(graph_, forward);
     gradients.insert(gradients.end(), forward.begin(), forward.end());
     backward_ = needed_for(graph_, gradients);
-    right_ = right_sides(graph_);
   }
 
   std::vector<TraceValue> values() {
@@ -374,7 +353,7 @@ class Reader {
     v.part = part_of(value);
     v.value = value;
     v.numbers = run_.value(value);
-    if (!value.node().op->source) v.formula = right_[value.name()];
+    if (!value.node().op->source) v.formula = writer_.right_side(value);
     if (const auto cut = step_.names.cuts.find(name); cut != step_.names.cuts.end()) {
       v.formula = cut->second;
     }
@@ -425,7 +404,7 @@ class Reader {
   Evaluation run_;
   std::vector<bool> forward_;
   std::vector<bool> backward_;
-  std::map<std::string, std::string> right_;
+  Writer writer_;
 };
 
 TensorMap feed_of(const Step& step, const TensorMap& parameters, const Dataset& batch, double lr,

@@ -20,7 +20,7 @@ namespace {
 // forward pass.
 bool is_recurrent(const Node& node) {
   return node.op->expand != nullptr && !node.op->update && node.types.size() > 1 &&
-         node.types[0].shape.size() == 3;
+         node.types[0].shape.size() == 3 && node.inputs.size() > 3;
 }
 
 // "1" for an op whose first weight is W1.
@@ -57,6 +57,40 @@ void name_inputs(Graph& target, std::size_t first, const Value& x, TraceSequence
     const auto at = static_cast<std::size_t>(t);
     if (sequence.inputs.size() <= at) sequence.inputs.resize(at + 1);
     sequence.inputs[at] = step.name();
+  }
+}
+
+void name_if_new(const Value& value, const std::string& name) {
+  if (!is_named(value) && !is(value, "constant")) value.named(name);
+}
+
+// What a gate presses into its range: all gates of a step are cut from one product.
+void name_before(const Value& activation, const std::string& name) {
+  if (!activation.node().op->elementwise || activation.node().inputs.size() != 1) return;
+  const Value inner = activation.node().inputs[0];
+  name_if_new(is(inner, "slice") ? inner.node().inputs[0] : inner, name);
+}
+
+// Outputs are the states of all steps, the last of each state, the gates of all steps, and each
+// state before every step.
+void name_gates(const Node& op, const std::vector<Value>& outputs, const std::string& suffix) {
+  const std::size_t states = (outputs.size() - 2) / 2;
+  const std::vector<Value> gates = steps_of(outputs[1 + states]);
+  for (std::size_t t = 0; t < gates.size(); ++t) {
+    if (!is(gates[t], "concatenate")) continue;
+    const std::vector<Value>& parts = gates[t].node().inputs;
+    for (std::size_t i = 0; i < parts.size() && i < op.op->gates.size(); ++i) {
+      name_if_new(parts[i], fmt::format("{}{}_{}", op.op->gates[i], suffix, t));
+      name_before(parts[i], fmt::format("Z{}_{}", suffix, t));
+    }
+  }
+  if (states < 2) return;
+  const bool reverse = op.flag("reverse");
+  const std::vector<Value> before = steps_of(outputs.back());
+  for (std::size_t t = 0; t < before.size(); ++t) {
+    const bool is_last = reverse ? t == 0 : t + 1 == before.size();
+    const Value cell = is_last ? outputs[states] : before[reverse ? t - 1 : t + 1];
+    name_if_new(cell, fmt::format("C{}_{}", suffix, t));
   }
 }
 
@@ -123,7 +157,7 @@ double spectral_norm(std::span<const double> j, std::size_t n) {
 
 }  // namespace
 
-std::unique_ptr<Graph> unrolled(const Graph& graph, std::vector<TraceSequence>& sequences) {
+std::unique_ptr<Graph> unroll_sequences(const Graph& graph, std::vector<TraceSequence>& sequences) {
   std::unique_ptr<Graph> result = rewrite(graph, [&](Graph& target) -> Rule {
     return [&](const Node& node,
                const std::vector<Value>& inputs) -> std::optional<std::vector<Value>> {
@@ -136,12 +170,11 @@ std::unique_ptr<Graph> unrolled(const Graph& graph, std::vector<TraceSequence>& 
       name_inputs(target, first, inputs[0], sequence);
       for (const Value& state : steps_of(outputs[0])) {
         const std::string at = fmt::format("{}_{}", suffix, sequence.states.size());
-        if (!is_named(state)) state.named("H" + at);
+        name_if_new(state, "H" + at);
         sequence.states.push_back(state.name());
-        const Node& last = state.node();
-        const bool activation = last.op->elementwise && last.inputs.size() == 1;
-        if (activation && !is_named(last.inputs[0])) last.inputs[0].named("Z" + at);
+        name_before(state, "Z" + at);
       }
+      name_gates(node, outputs, suffix);
       sequences.push_back(std::move(sequence));
       return outputs;
     };

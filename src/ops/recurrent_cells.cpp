@@ -105,6 +105,7 @@ const Op kLstm{checked({
     .name = "lstm",
     .formula = "lstm({*})",
     .inputs = kAnyInputs,
+    .gates = "IFGO",
     .infer = [](const Node& n) { return infer_recurrent(n, kLstmLayout); },
     .expand = [](const Node& n) -> Values {
       const Value wx = n.inputs[3];
@@ -170,6 +171,7 @@ const Op kGru{checked({
     .name = "gru",
     .formula = "gru({*})",
     .inputs = kAnyInputs,
+    .gates = "RZNM",
     .infer = [](const Node& n) { return infer_recurrent(n, kGruLayout); },
     .expand = [](const Node& n) -> Values {
       const Value wx = n.inputs[2];

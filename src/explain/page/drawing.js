@@ -256,9 +256,7 @@ function hoverNearest(event) {
 }
 
 function chooseNearest(event) {
-  const found = under(event);
-  const again = found && same(found, state.selection);
-  change({ selection: again ? null : found, hover: null });
+  change({ selection: under(event), hover: null });
 }
 
 // ── the keyboard ─────────────────────────────────────────────────────────────

@@ -123,6 +123,15 @@ function readAddress() {
   });
 }
 
+// Browsers bear some two hundred changes of the address in ten seconds.
+let addressTimer = null;
+function noteAddress() {
+  addressTimer ??= setTimeout(() => {
+    addressTimer = null;
+    writeAddress();
+  }, 60);
+}
+
 function writeAddress() {
   const parts = [`stage=${state.stage}`];
   if (state.row) parts.push(`row=${state.row}`);

@@ -128,7 +128,8 @@ function termRow(term, largest, kind) {
   return element('tr', {},
     element('th', { scope: 'row' }, termLabel(term)),
     element('td', { class: 'factors' }, factors),
-    element('td', { class: 'product' }, element('span', { class: 'bars' }, bar), number(term.product)));
+    element('td', { class: 'share' }, element('span', { class: 'bars' }, bar)),
+    element('td', { class: 'product' }, number(term.product)));
 }
 
 const bracketed = (x) => (x < 0 ? `(${number(x)})` : number(x));
@@ -144,13 +145,13 @@ function accountTable(found, kind) {
   const rows = most.map((t) => termRow(t, largest, kind));
   if (rest.length) {
     const sum = rest.reduce((total, t) => total + t.product, 0);
-    rows.push(element('tr', { class: 'rest' }, element('th', { scope: 'row' }, `${rest.length} smaller`), element('td'),
+    rows.push(element('tr', { class: 'rest' }, element('th', { scope: 'row' }, `${rest.length} smaller`), element('td'), element('td'),
       element('td', { class: 'product' }, number(sum))));
   }
   if (found.constant) rows.push(termRow(found.constant, largest, kind));
   const total = found.softmax ? found.terms.reduce((sum, t) => sum + t.product, 0) : found.result;
   const word = found.mean ? 'mean' : 'sum';
-  rows.push(element('tr', { class: 'total' }, element('th', { scope: 'row' }, word), element('td'),
+  rows.push(element('tr', { class: 'total' }, element('th', { scope: 'row' }, word), element('td'), element('td'),
     element('td', { class: 'product' }, number(total, 4))));
   const made = [element('table', { class: 'terms' }, element('tbody', {}, rows))];
   if (found.softmax) {

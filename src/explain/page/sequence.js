@@ -56,6 +56,7 @@ function placeTime(columns, left, height, room) {
   const pitch = Math.max(38, Math.min(92, room / steps));
   const band = (height - 60) / rows;
   for (const column of columns) {
+    if (column.below && pitch < 46) column.below = String(column.t);
     const across = Math.ceil(column.count / 16);
     const down = Math.ceil(column.count / across);
     const cell = Math.max(3, Math.min(14, (band - 46) / down, (pitch - 22) / across));
@@ -101,11 +102,12 @@ function normsFigure(s) {
   const last = s.states[s.reverse ? 0 : s.states.length - 1];
   const rows = norms.map((x, t) => element('tr', { class: isKnown('d' + s.states[t]) ? null : 'rest' },
     element('th', { scope: 'row' }, nameLine(s.states[t])),
-    element('td', { class: 'product' }, element('span', { class: 'bars whole' },
-      element('span', { class: 'bar gradient plus', style: `left:0;width:${largest > 0 ? x / largest * 100 : 0}%` })), number(x))));
+    element('td', { class: 'share' }, element('span', { class: 'bars whole' },
+      element('span', { class: 'bar gradient plus', style: `left:0;width:${largest > 0 ? x / largest * 100 : 0}%` }))),
+    element('td', { class: 'product' }, number(x))));
   return element('figure', { class: 'matrix' },
     element('figcaption', {}, 'Through time', element('span', { class: 'shape' }, `example ${state.row}`)),
     element('p', { class: 'hint' }, 'Norm of the product of Jacobians from each state to ', nameLine(last),
       ': by what factor a small change there can grow on its way.'),
-    element('table', { class: 'terms' }, element('tbody', {}, s.reverse ? [...rows] : rows)));
+    element('table', { class: 'terms' }, element('tbody', {}, rows)));
 }
