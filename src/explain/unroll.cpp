@@ -16,12 +16,7 @@
 namespace chainrule {
 namespace {
 
-// A recurrent op gives its states and more beside its output; an update op is no part of the
-// forward pass.
-bool is_recurrent(const Node& node) {
-  return node.op->expand != nullptr && !node.op->update && node.types.size() > 1 &&
-         node.types[0].shape.size() == 3 && node.inputs.size() > 3;
-}
+bool is_recurrent(const Node& node) { return !node.op->gates.empty(); }
 
 // "1" for an op whose first weight is W1.
 std::string suffix_of(const Node& node) {
