@@ -99,13 +99,15 @@ struct OpRules {
   Spelling numpy = {};  // a macro op without one is expanded before it is written as code
   Spelling torch = {};  // by default NumPy's, with torch for np
   int inputs = 1;
-  bool elementwise = false;  // out[i] depends on in[i] alone
-  bool associative = false;  // a ∘ (b ∘ c) = (a ∘ b) ∘ c
-  bool view = false;         // the input's numbers in another order or shape
-  bool truth = false;        // the result is 0 or 1: in code, False or True
-  bool source = false;       // its value comes from outside the graph
-  bool update = false;       // output i is the next value of input i
-  bool product = false;      // a sum of products that an elementwise chain may finish in cache
+  bool elementwise = false;     // out[i] depends on in[i] alone
+  bool associative = false;     // a ∘ (b ∘ c) = (a ∘ b) ∘ c
+  bool view = false;            // the input's numbers in another order or shape
+  bool truth = false;           // the result is 0 or 1: in code, False or True
+  bool source = false;          // its value comes from outside the graph
+  bool update = false;          // output i is the next value of input i
+  bool product = false;         // a sum of products that an elementwise chain may finish in cache
+  std::string_view gates = {};  // of a recurrent op: letters, as "IFGO", for the parts of each of
+                                // the rows that it saves after its states
   InferRule infer = nullptr;
   EvalRule eval = nullptr;
   ExpandRule expand = nullptr;
