@@ -92,6 +92,7 @@ struct OpRules {
   InferRule infer = nullptr;
   EvalRule eval = nullptr;
   ExpandRule expand = nullptr;
+  std::string_view c = {};  // of an elementwise op: the formula in C99; real_exp is exp or expf
   GradRule grad = nullptr;
   SampleRule samples = nullptr;
 };
@@ -104,6 +105,7 @@ consteval OpRules checked(OpRules rules) {
   if (!rules.source && (rules.eval == nullptr) == (rules.expand == nullptr)) {
     throw "an op has either a meaning (eval) or an expansion (expand)";
   }
+  if (rules.elementwise && rules.c.empty()) throw "an elementwise op can be written in C";
   if (!rules.source && rules.samples == nullptr) throw "an op needs samples";
   if (rules.grad == nullptr) throw "an op has a gradient rule, or is not_differentiable";
   return rules;

@@ -53,6 +53,7 @@ const Op kAdd{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a + b; }); },
+    .c = "{0} + {1}",
     .grad = [](const Node&, Value dy) -> Grads {
       return {dy, dy};
     },
@@ -68,6 +69,7 @@ const Op kSub{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a - b; }); },
+    .c = "{0} - {1}",
     .grad = [](const Node&, Value dy) -> Grads {
       return {dy, -dy};
     },
@@ -83,6 +85,7 @@ const Op kMul{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a * b; }); },
+    .c = "{0} * {1}",
     .grad = [](const Node& n, Value dy) -> Grads {
       return {dy * n.inputs[1], dy * n.inputs[0]};
     },
@@ -98,6 +101,7 @@ const Op kDiv{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a / b; }); },
+    .c = "{0} / {1}",
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value b = n.inputs[1];
       const Value y = n.output();
@@ -117,6 +121,7 @@ const Op kNeg{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return -x; }); },
+    .c = "-{0}",
     .grad = [](const Node&, Value dy) -> Grads { return {-dy}; },
     .samples =
         [](Sampler& s) {
@@ -133,6 +138,7 @@ const Op kPow{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return std::pow(a, b); }); },
+    .c = "real_pow({0}, {1})",
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value a = n.inputs[0];
       const Value b = n.inputs[1];
@@ -158,6 +164,7 @@ const Op kMaximum{checked({
           // NaN in either operand comes through, as in NumPy.
           e.map([](double a, double b) { return std::isnan(a) || a > b ? a : b; });
         },
+    .c = "(isnan({0}) || {0} > {1} ? {0} : {1})",
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value a = n.inputs[0];
       const Value b = n.inputs[1];
@@ -177,6 +184,7 @@ const Op kMinimum{checked({
         [](const Eval& e) {
           e.map([](double a, double b) { return std::isnan(a) || a < b ? a : b; });
         },
+    .c = "(isnan({0}) || {0} < {1} ? {0} : {1})",
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value a = n.inputs[0];
       const Value b = n.inputs[1];
@@ -193,6 +201,7 @@ const Op kLess{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a < b ? 1.0 : 0.0; }); },
+    .c = "(real)({0} < {1})",
     .grad = flat,
     .samples = [](Sampler& s) { sample_pair(s, less); },
 })};
@@ -204,6 +213,7 @@ const Op kLessEqual{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a <= b ? 1.0 : 0.0; }); },
+    .c = "(real)({0} <= {1})",
     .grad = flat,
     .samples = [](Sampler& s) { sample_pair(s, less_equal); },
 })};
@@ -215,6 +225,7 @@ const Op kGreater{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a > b ? 1.0 : 0.0; }); },
+    .c = "(real)({0} > {1})",
     .grad = flat,
     .samples = [](Sampler& s) { sample_pair(s, greater); },
 })};
@@ -226,6 +237,7 @@ const Op kGreaterEqual{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a >= b ? 1.0 : 0.0; }); },
+    .c = "(real)({0} >= {1})",
     .grad = flat,
     .samples = [](Sampler& s) { sample_pair(s, greater_equal); },
 })};
@@ -237,6 +249,7 @@ const Op kEqual{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a == b ? 1.0 : 0.0; }); },
+    .c = "(real)({0} == {1})",
     .grad = flat,
     .samples =
         [](Sampler& s) {
@@ -252,6 +265,7 @@ const Op kNotEqual{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a != b ? 1.0 : 0.0; }); },
+    .c = "(real)({0} != {1})",
     .grad = flat,
     .samples =
         [](Sampler& s) {
@@ -269,6 +283,7 @@ const Op kWhere{checked({
     .infer = same_as_all_inputs,
     .eval =
         [](const Eval& e) { e.map([](double c, double a, double b) { return c != 0 ? a : b; }); },
+    .c = "({0} != 0 ? {1} : (real)({2}))",
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value c = n.inputs[0];
       const Value zero = constant_like(dy, 0);

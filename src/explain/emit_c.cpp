@@ -1,0 +1,313 @@
+// A graph as one C99 file: what the arrays are, three functions, and the numbers to begin with.
+#include "chainrule/emit.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <vector>
+
+#include "chainrule/error.h"
+#include "chainrule/simplify.h"
+#include "compiler/passes.h"
+#include "explain/c_loops.h"
+#include "explain/c_names.h"
+#include "explain/c_plan.h"
+#include "graph/op.h"
+
+namespace chainrule {
+namespace {
+
+constexpr std::size_t kWidth = 100;
+
+std::string dimensions(const Shape& shape) {
+  std::string text;
+  for (const std::int64_t extent : shape) text += fmt::format("[{}]", extent);
+  return text;
+}
+
+// {{1, 2}, {3, 4}}, without the outermost braces for a scalar.
+class Initializer {
+ public:
+  Initializer(const Value& v, const Tensor& tensor)
+      : shape_(v.shape()), is_integer_(v.dtype() == DType::kI32), wide_(tensor.as(DType::kF64)) {}
+
+  bool all_zero() const {
+    const auto values = wide_.values<double>();
+    return std::all_of(values.begin(), values.end(), [](double x) { return x == 0; });
+  }
+
+  std::string text() {
+    write(0);
+    return text_;
+  }
+
+ private:
+  void put(const std::string& token) {
+    if (column_ + token.size() + 1 > kWidth) {
+      text_ += "\n    ";
+      column_ = 4;
+    } else if (!text_.empty() && text_.back() == ',') {
+      text_ += ' ';
+      ++column_;
+    }
+    text_ += token;
+    column_ += token.size();
+  }
+
+  std::string number(double x) const {
+    if (std::isnan(x)) return "NAN";
+    if (std::isinf(x)) return x > 0 ? "INFINITY" : "-INFINITY";
+    return is_integer_ ? fmt::format("{:.0f}", x) : fmt::format("{}", x);
+  }
+
+  void write(std::size_t axis) {
+    if (axis == shape_.size()) {
+      put(open_ + number(wide_.values<double>()[next_++]));
+      open_.clear();
+      return;
+    }
+    open_ += "{";
+    for (std::int64_t i = 0; i < shape_[axis]; ++i) {
+      write(axis + 1);
+      if (i + 1 < shape_[axis]) text_ += ',';
+    }
+    text_ += '}';
+    ++column_;
+  }
+
+  const Shape& shape_;
+  bool is_integer_;
+  Tensor wide_;
+  std::size_t next_ = 0;
+  std::size_t column_ = 40;  // after the array's name, about
+  std::string open_;
+  std::string text_;
+};
+
+// A second name for a value that has an array under another.
+struct Alias {
+  std::string name;
+  Value value;
+};
+
+class CFile {
+ public:
+  CFile(const Graph& graph, const TensorMap& numbers, const COptions& options)
+      : graph_(graph), numbers_(numbers), options_(options), plan_(plan_c(graph)) {
+    check();
+    give_names();
+  }
+
+  std::string text() {
+    const std::string code = functions();
+    std::string file = header();
+    file += "#include <math.h>\n#include <stdint.h>\n#include <string.h>\n\n";
+    file += precision(code);
+    file += declarations();
+    file += code;
+    return file + main_function();
+  }
+
+ private:
+  static std::size_t id(const Value& v) { return static_cast<std::size_t>(v.node().id); }
+  const std::string& name(const Value& v) const { return array_names_[id(v)]; }
+
+  void check() const {
+    for (const Node& node : graph_.nodes()) {
+      for (const Type& type : node.types) {
+        if (element_count(type.shape) == 0) {
+          throw Error(fmt::format("{} {} is empty, and C has no empty arrays",
+                                  text_name(node.output()), to_string(type.shape)));
+        }
+      }
+      if (!node.op->source) continue;
+      const auto found = numbers_.find(node.names[0]);
+      if (found == numbers_.end()) {
+        throw UsageError(fmt::format("nothing given for \"{}\"", node.names[0]));
+      }
+      if (found->second.shape() != node.types[0].shape) {
+        throw ShapeError(fmt::format("{}: expected {}, got {}", node.names[0],
+                                     to_string(node.types[0].shape),
+                                     to_string(found->second.shape())));
+      }
+    }
+  }
+
+  // The user's names first, then those of outputs, then what has none.
+  void give_names() {
+    array_names_.resize(graph_.nodes().size());
+    for (const Node& node : graph_.nodes()) {
+      if (!node.names[0].empty() && plan_.place(node.output()) != CPlace::kNone) {
+        array_names_[static_cast<std::size_t>(node.id)] = names_.take(node.names[0]);
+      }
+    }
+    for (const auto& [wanted, value] : graph_.outputs()) {
+      std::string& array = array_names_[id(value)];
+      const bool is_named = array.empty() || value.name() == wanted;
+      if (array.empty()) array = names_.take(wanted);
+      if (is_named) {
+        output_names_[wanted] = array;
+        continue;
+      }
+      aliases_.push_back({names_.take(wanted), value});
+      output_names_[wanted] = aliases_.back().name;
+    }
+    for (const auto& [parameter, next] : graph_.updates()) {
+      std::string& array = array_names_[id(next)];
+      if (array.empty() && plan_.place(next) == CPlace::kArray) {
+        array = names_.take("next_" + parameter.name());
+        hidden_.push_back(next);
+      }
+    }
+    for (const Node& node : graph_.nodes()) {
+      std::string& array = array_names_[static_cast<std::size_t>(node.id)];
+      if (!array.empty() || plan_.place(node.output()) != CPlace::kArray) continue;
+      array = names_.take(text_name(node.output()));
+      hidden_.push_back(node.output());
+    }
+  }
+
+  bool is_hidden(const Value& v) const {
+    return std::find(hidden_.begin(), hidden_.end(), v) != hidden_.end();
+  }
+
+  // ── declarations ───────────────────────────────────────────────────────────
+
+  static std::string declaration(const std::string& name, const Value& v) {
+    return fmt::format("{} {}{}", c_type(v.dtype()), name, dimensions(v.shape()));
+  }
+
+  std::string filled(const Value& v) const {
+    Initializer initializer(v, numbers_.find(v.name())->second);
+    if (initializer.all_zero()) return declaration(name(v), v) + ";  /* zeros */\n";
+    const std::string numbers = initializer.text();
+    return fmt::format("{} ={}{};\n", declaration(name(v), v), numbers[0] == '\n' ? "" : " ",
+                       numbers);
+  }
+
+  std::string declarations() const {
+    std::string text = section("inputs: write to them before forward()");
+    for (const Value& v : graph_.inputs()) text += filled(v);
+    text += "\n" + section("parameters");
+    for (const Value& v : graph_.parameters()) text += filled(v);
+    const char* const titles[] = {"results of forward()", "results of backward()",
+                                  "results of update()"};
+    for (const CPhase phase : {CPhase::kForward, CPhase::kBackward, CPhase::kUpdate}) {
+      std::string lines;
+      for (const Node& node : graph_.nodes()) {
+        const Value v = node.output();
+        if (plan_.place(v) != CPlace::kArray || plan_.phase(v) != phase) continue;
+        lines += (is_hidden(v) ? "static " : "") + declaration(name(v), v) + ";\n";
+      }
+      for (const Alias& alias : aliases_) {
+        if (plan_.phase(alias.value) == phase) {
+          lines += declaration(alias.name, alias.value) + ";\n";
+        }
+      }
+      if (!lines.empty()) text += "\n" + section(titles[static_cast<int>(phase)]) + lines;
+    }
+    return text;
+  }
+
+  static std::string section(const std::string& title) {
+    return fmt::format("/* {} */\n", title);
+  }
+
+  // typedef and the functions of <math.h> that the code calls, in that precision.
+  static std::string precision(const std::string& code) {
+    std::string as_double;
+    std::string as_float;
+    for (const std::string function :
+         {"exp", "fabs", "log", "log1p", "pow", "sqrt", "tanh", "erf"}) {
+      if (code.find("real_" + function + "(") == std::string::npos) continue;
+      as_double += fmt::format("#define real_{0} {0}\n", function);
+      as_float += fmt::format("#define real_{0} {0}f\n", function);
+    }
+    return "#ifdef CHAINRULE_DOUBLE\ntypedef double real;\n" + as_double +
+           "#else\ntypedef float real;\n" + as_float + "#endif\n\n";
+  }
+
+  // ── functions ──────────────────────────────────────────────────────────────
+
+  std::string functions() {
+    CLoops loops(plan_, array_names_, [this](const std::string& n) { return names_.is_free(n); });
+    std::string text;
+    text += function("forward", CPhase::kForward, loops);
+    text += function("backward", CPhase::kBackward, loops);
+    text += function("update", CPhase::kUpdate, loops);
+    return text;
+  }
+
+  bool has(CPhase phase) const {
+    if (phase == CPhase::kForward) return true;
+    if (phase == CPhase::kUpdate) return !graph_.updates().empty();
+    return std::any_of(graph_.nodes().begin(), graph_.nodes().end(), [&](const Node& node) {
+      return plan_.phase(node.output()) == phase && plan_.place(node.output()) == CPlace::kArray;
+    });
+  }
+
+  std::string function(const std::string& title, CPhase phase, CLoops& loops) const {
+    if (!has(phase)) return "";
+    std::string text = fmt::format("\nvoid {}(void) {{\n", title);
+    for (const Node& node : graph_.nodes()) {
+      const Value v = node.output();
+      if (plan_.place(v) != CPlace::kArray || plan_.phase(v) != phase) continue;
+      CBlock block;
+      loops.compute(v, block);
+      text += block.scoped_text(1);
+    }
+    for (const Alias& alias : aliases_) {
+      if (plan_.phase(alias.value) != phase) continue;
+      CBlock block;
+      loops.compute_into(alias.name, alias.value, block);
+      text += block.scoped_text(1);
+    }
+    for (std::size_t i = 0; phase == CPhase::kUpdate && i < graph_.updates().size(); ++i) {
+      const auto& [parameter, next] = graph_.updates()[i];
+      CBlock block;
+      loops.compute_into(name(parameter), next, block);
+      text += block.scoped_text(1);
+    }
+    return text + "}\n";
+  }
+
+  std::string main_function() const {
+    const auto loss = output_names_.find(options_.loss);
+    if (loss == output_names_.end()) return "";
+    std::string text = "\n#ifdef CHAINRULE_MAIN\n#include <stdio.h>\n\nint main(void) {\n";
+    text += "  forward();\n";
+    text += fmt::format("  printf(\"loss before: %.9g\\n\", (double){});\n", loss->second);
+    if (has(CPhase::kUpdate)) {
+      text += has(CPhase::kBackward) ? "  backward();\n  update();\n" : "  update();\n";
+      text += "  forward();\n";
+      text += fmt::format("  printf(\"loss after:  %.9g\\n\", (double){});\n", loss->second);
+    }
+    return text + "  return 0;\n}\n#endif\n";
+  }
+
+  std::string header() const {
+    const std::string origin = options_.origin.empty() ? graph_.name() : options_.origin;
+    return fmt::format("/* {} in C99, written by chainrule. */\n\n", origin);
+  }
+
+  const Graph& graph_;
+  const TensorMap& numbers_;
+  const COptions& options_;
+  CPlan plan_;
+  CNames names_;
+  std::vector<std::string> array_names_;  // by node; "" where there is no array
+  std::map<std::string, std::string> output_names_;
+  std::vector<Alias> aliases_;
+  std::vector<Value> hidden_;  // arrays that nobody outside needs
+};
+
+}  // namespace
+
+std::string emit_c(const Graph& graph, const TensorMap& numbers, const COptions& options) {
+  const GraphPtr primitives =
+      simplify(*expand_macros(*simplify(graph), [](const Node&) { return false; }));
+  return CFile(*primitives, numbers, options).text();
+}
+
+}  // namespace chainrule
