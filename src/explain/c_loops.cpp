@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "chainrule/error.h"
+#include "explain/c_data.h"
 
 namespace chainrule {
 namespace {
@@ -38,16 +39,6 @@ bool contains(const std::vector<std::int64_t>& axes, std::size_t axis) {
 }
 
 }  // namespace
-
-std::string c_number(double value) {
-  if (std::isnan(value)) return "NAN";
-  if (std::isinf(value)) return value > 0 ? "INFINITY" : "-INFINITY";
-  const bool negative = std::signbit(value);
-  const double size = std::abs(value);
-  const bool whole = size == std::floor(size) && size < 1e4;
-  return (negative ? "-" : "") +
-         (whole ? fmt::format("{:.0f}", size) : fmt::format("(real){}", size));
-}
 
 std::string c_element(const std::string& array, const std::vector<std::string>& at) {
   std::string text = array;
@@ -157,8 +148,8 @@ CLoops::Expression CLoops::view(const Node& node, const Index& at, CBlock& block
     from = {read(node.inputs[1], Index(at.begin(), at.begin() + rank), block).text};
     from.insert(from.end(), at.begin() + rank, at.end());
   } else {
-    throw Error(fmt::format("{} ({}) cannot be written in C", text_name(node.output()),
-                            node.op->name));
+    throw Error(fmt::format("{} {} cannot be written in C", node.op->name,
+                            text_name(node.output())));
   }
   return read(x, from, block);
 }

@@ -60,9 +60,6 @@ class CLoops {
   std::vector<std::string> in_use_;  // loop variables and locals of the statement being written
 };
 
-/// "3" or "(real)0.01".
-std::string c_number(double value);
-
 /// x[i][0]
 std::string c_element(const std::string& array, const std::vector<std::string>& at);
 

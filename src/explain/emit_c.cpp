@@ -10,6 +10,7 @@
 #include "chainrule/error.h"
 #include "chainrule/simplify.h"
 #include "compiler/passes.h"
+#include "explain/c_data.h"
 #include "explain/c_loops.h"
 #include "explain/c_names.h"
 #include "explain/c_plan.h"
@@ -18,72 +19,11 @@
 namespace chainrule {
 namespace {
 
-constexpr std::size_t kWidth = 100;
-
 std::string dimensions(const Shape& shape) {
   std::string text;
   for (const std::int64_t extent : shape) text += fmt::format("[{}]", extent);
   return text;
 }
-
-// {{1, 2}, {3, 4}}, without the outermost braces for a scalar.
-class Initializer {
- public:
-  Initializer(const Value& v, const Tensor& tensor)
-      : shape_(v.shape()), is_integer_(v.dtype() == DType::kI32), wide_(tensor.as(DType::kF64)) {}
-
-  bool all_zero() const {
-    const auto values = wide_.values<double>();
-    return std::all_of(values.begin(), values.end(), [](double x) { return x == 0; });
-  }
-
-  std::string text() {
-    write(0);
-    return text_;
-  }
-
- private:
-  void put(const std::string& token) {
-    if (column_ + token.size() + 1 > kWidth) {
-      text_ += "\n    ";
-      column_ = 4;
-    } else if (!text_.empty() && text_.back() == ',') {
-      text_ += ' ';
-      ++column_;
-    }
-    text_ += token;
-    column_ += token.size();
-  }
-
-  std::string number(double x) const {
-    if (std::isnan(x)) return "NAN";
-    if (std::isinf(x)) return x > 0 ? "INFINITY" : "-INFINITY";
-    return is_integer_ ? fmt::format("{:.0f}", x) : fmt::format("{}", x);
-  }
-
-  void write(std::size_t axis) {
-    if (axis == shape_.size()) {
-      put(open_ + number(wide_.values<double>()[next_++]));
-      open_.clear();
-      return;
-    }
-    open_ += "{";
-    for (std::int64_t i = 0; i < shape_[axis]; ++i) {
-      write(axis + 1);
-      if (i + 1 < shape_[axis]) text_ += ',';
-    }
-    text_ += '}';
-    ++column_;
-  }
-
-  const Shape& shape_;
-  bool is_integer_;
-  Tensor wide_;
-  std::size_t next_ = 0;
-  std::size_t column_ = 40;  // after the array's name, about
-  std::string open_;
-  std::string text_;
-};
 
 // A second name for a value that has an array under another.
 struct Alias {
@@ -179,11 +119,9 @@ class CFile {
   }
 
   std::string filled(const Value& v) const {
-    Initializer initializer(v, numbers_.find(v.name())->second);
-    if (initializer.all_zero()) return declaration(name(v), v) + ";  /* zeros */\n";
-    const std::string numbers = initializer.text();
-    return fmt::format("{} ={}{};\n", declaration(name(v), v), numbers[0] == '\n' ? "" : " ",
-                       numbers);
+    const std::string left = declaration(name(v), v);
+    const Tensor& tensor = numbers_.find(v.name())->second;
+    return is_zero(tensor) ? left + ";  /* zeros */\n" : c_filled(left, v.type(), tensor);
   }
 
   std::string declarations() const {

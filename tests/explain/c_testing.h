@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include <array>
+#include <cctype>
 #include <cmath>
 #include <cstdio>
 #include <filesystem>
@@ -75,13 +76,19 @@ inline Printed parse_printed(const std::string& text) {
 
 constexpr const char* kStrictC = "-std=c99 -Wall -Wextra -Werror -pedantic";
 
+/// The name that a graph's "adam.m/W" has in C, unless it is reserved or taken there.
+inline std::string c_name(std::string name) {
+  for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
+  return name;
+}
+
 /// A main() that runs the functions of program.c and prints the graph's outputs, then its
-/// parameters after the update, as "new_W1". Names are taken to be the same in C.
+/// parameters after the update, as "new_W1".
 inline std::string driver_of(const Graph& graph, const std::string& source) {
   std::string show;
   const auto add = [&](const Value& v, const std::string& shown, const std::string& name) {
     show += fmt::format("  show{}(\"{}\", (const void*)&{}, {});\n",
-                        v.dtype() == DType::kI32 ? "_integers" : "", shown, name,
+                        v.dtype() == DType::kI32 ? "_integers" : "", shown, c_name(name),
                         element_count(v.shape()));
   };
   const auto call = [&](const std::string& function) {

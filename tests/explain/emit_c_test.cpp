@@ -78,6 +78,90 @@ TEST_CASE("C: the notebook's network") {
   check_c(*simplify(n->graph), n->feed);
 }
 
+TEST_CASE("C: momentum, clipping, transposes and shapes that are not only indices") {
+  Network n;
+  const Value x = n.input("x", {4, 6}, 0.1);
+  const Value target = n.input("target", {2, 12}, 0.2);
+  const Value W = n.parameter("W", {3, 6}, 0.3);
+  const Value scale = n.parameter("scale", {}, 0.4);
+  const Value lr = n.input("lr", {}, 0.5);
+  const Value step = n.input("step", {}, 1.5);
+  const Value h = matmul(x, transpose(W));                       // [4, 3]
+  const Value wide = reshape(concatenate({h, tanh(h)}, 1), {2, 12});
+  const Value loss = mean_squared_error(scale * wide, target).named("loss");
+  n.graph.output("loss", loss);
+  apply(Optimizer::parse("adam weight_decay=0.1"), loss, {W, scale}, lr, step, {.norm = 0.5});
+  for (const Value& p : n.graph.parameters()) {
+    if (!n.feed.contains(p.name())) n.feed[p.name()] = numbers(p.shape(), 0.6, 0.0);
+  }
+  n.graph.output("dscale", gradient(loss, {scale})[0]);
+  check_c(n.graph, n.feed);
+}
+
+TEST_CASE("C: an update reads the old value of a parameter that another update has replaced") {
+  Network n;
+  const Value a = n.parameter("a", {2, 2}, 0.1);
+  const Value b = n.parameter("b", {2, 2}, 0.7);
+  n.graph.update(a, a + 2 * b);
+  n.graph.update(b, transpose(b) - a);
+  n.graph.output("loss", sum(a * b));
+  check_c(n.graph, n.feed);
+}
+
+TEST_CASE("C: names that C keeps for itself or cannot spell") {
+  Network n;
+  const Value x = n.input("int", {2}, 0.1);
+  const Value y1 = n.parameter("y1", {2}, 0.2);
+  const Value i = n.parameter("i", {2, 3}, 0.3);
+  const Value layer = n.parameter("1.weight", {2}, 0.4);
+  const Value exp_ = exp(x * y1).named("exp");
+  n.graph.output("loss", sum(matmul(reshape(exp_ + layer, {1, 2}), i)));
+  const std::string source = emit_c(n.graph, n.feed);
+  for (const char* expected : {"real int_[2]", "real y1_[2]", "real i[2][3]", "real v1_weight[2]",
+                               "real exp_[2]", "real_exp(int_[j] * y1_[j])"}) {
+    CAPTURE(expected);
+    CHECK(source.find(expected) != std::string::npos);
+  }
+  const ScratchFolder folder;
+  const std::string program = folder.write("program.c", source);
+  for (const char* compiler : {"gcc", "clang"}) {
+    for (const char* precision : {"", "-DCHAINRULE_DOUBLE -Wconversion"}) {
+      const Finished done = shell(fmt::format("{} {} {} -c {} -o {}", compiler, kStrictC, precision,
+                                              program, folder.path("program.o")));
+      INFO(done.output);
+      CHECK(done.status == 0);
+    }
+  }
+}
+
+TEST_CASE("C: main() prints the loss before and after one update") {
+  const std::unique_ptr<Network> n = notebook();
+  const std::unique_ptr<Graph> graph = simplify(n->graph);
+  const Evaluation reference(*graph, n->feed);
+  TensorMap later = n->feed;
+  for (const auto& [name, tensor] : reference.updated()) later[name] = tensor;
+  const ScratchFolder folder;
+  const std::string program = folder.write("program.c", emit_c(*graph, n->feed));
+  const Finished compiled = shell(fmt::format("cc {} -DCHAINRULE_MAIN -DCHAINRULE_DOUBLE {} -o {} -lm",
+                                              kStrictC, program, folder.path("run")));
+  INFO(compiled.output);
+  REQUIRE(compiled.status == 0);
+  const auto scalar = [](const TensorMap& outputs) {
+    return outputs.at("loss").values<double>()[0];
+  };
+  CHECK(shell(folder.path("run")).output ==
+        fmt::format("loss before: {:.9g}\nloss after:  {:.9g}\n", scalar(reference.outputs()),
+                    scalar(Evaluation(*graph, later).outputs())));
+}
+
+TEST_CASE("C: what cannot be written is refused by name") {
+  Network n;
+  const Value step = n.input("step", {}, 1);
+  n.graph.output("loss", sum(random_uniform(step, {3}, 1, 2)));
+  CHECK_THROWS_WITH_AS(emit_c(n.graph, n.feed), "random_uniform v1 cannot be written in C", Error);
+  CHECK_THROWS_WITH_AS(emit_c(n.graph, {}), "nothing given for \"step\"", UsageError);
+}
+
 TEST_CASE("C: every op of the registry, forward and backward, computes what the reference does") {
   Samples samples(*all_ops().front());
   Graph& graph = samples.graph();
