@@ -34,6 +34,17 @@ std::string sum_of(const std::string& index, std::int64_t offset) {
   return index == "0" ? std::to_string(offset) : fmt::format("{} + {}", index, offset);
 }
 
+// "(a > b ? a : b)" as a whole right-hand side needs no parentheses.
+std::string bare(const std::string& text) {
+  if (text.empty() || text[0] != '(') return text;
+  int depth = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    depth += text[i] == '(' ? 1 : text[i] == ')' ? -1 : 0;
+    if (depth == 0) return i + 1 == text.size() ? text.substr(1, i - 1) : text;
+  }
+  return text;
+}
+
 bool contains(const std::vector<std::int64_t>& axes, std::size_t axis) {
   return std::find(axes.begin(), axes.end(), static_cast<std::int64_t>(axis)) != axes.end();
 }
@@ -67,7 +78,7 @@ std::string CLoops::fresh(const std::string& wanted) {
 CLoops::Expression CLoops::local(const std::string& wanted, const std::string& value,
                                  CBlock& block) {
   const std::string name = fresh(wanted);
-  block.add(fmt::format("const real {} = {};", name, value));
+  block.add(fmt::format("const real {} = {};", name, bare(value)));
   return {name};
 }
 
@@ -164,6 +175,19 @@ std::string CLoops::operand(const Node& node, const Expression& e, std::size_t i
   return is_bare && (i == 0 || e.text[0] != '-') ? e.text : "(" + e.text + ")";
 }
 
+// x * 0.333… is how the compiler likes it; x / 3 is how a person does.
+CLoops::Expression CLoops::scaled(const Node& node, const Expression& x, double factor) const {
+  const double inverse = 1 / factor;
+  const bool is_short = fmt::format("{}", factor).size() < 8;
+  const std::string text = operand(node, x, 0, ' ');
+  if (!is_short && std::abs(inverse - std::round(inverse)) < 1e-9 * std::abs(inverse)) {
+    return {fmt::format("{} / {}", text, c_number(std::round(inverse))), Binding::kProduct, false};
+  }
+  const bool is_product = x.binding == Binding::kProduct;
+  return {fmt::format("{} * {}", c_number(factor), is_product ? "(" + text + ")" : text),
+          Binding::kProduct, false};
+}
+
 CLoops::Expression CLoops::elementwise(const Node& node, const Index& at, CBlock& block) {
   const std::string_view pattern = node.op->c;
   std::vector<Expression> operands;
@@ -181,6 +205,9 @@ CLoops::Expression CLoops::elementwise(const Node& node, const Index& at, CBlock
     }
     if (uses > 1 && !e.is_simple) e = local("x", e.text, block);
     operands.push_back(std::move(e));
+  }
+  if (is(node, "mul") && is(node.inputs[1], "constant")) {
+    return scaled(node, operands[0], node.inputs[1].node().real("value"));
   }
   std::string text;
   for (std::size_t i = 0; i < pattern.size(); ++i) {
@@ -288,7 +315,7 @@ void CLoops::assign(const std::string& target, const Value& v, CBlock& block) {
                           !is_step          ? "="
                           : is(node, "sub") ? "-="
                                             : "+=",
-                          e.text));
+                          bare(e.text)));
 }
 
 void CLoops::argmax(const Node& node, const std::string& target, CBlock& block) {

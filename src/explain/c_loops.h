@@ -42,6 +42,7 @@ class CLoops {
   Expression read(const Value& v, const Index& at, CBlock& block);
   Expression meaning(const Value& v, const Index& at, CBlock& block);
   Expression view(const Node& node, const Index& at, CBlock& block);
+  Expression scaled(const Node& node, const Expression& x, double factor) const;
   Expression elementwise(const Node& node, const Index& at, CBlock& block);
   std::string operand(const Node& node, const Expression& e, std::size_t i, char before) const;
   Expression product(const Node& node, const Index& at, CBlock& block);

@@ -100,10 +100,21 @@ class CFile {
         hidden_.push_back(next);
       }
     }
-    for (const Node& node : graph_.nodes()) {
-      std::string& array = array_names_[static_cast<std::size_t>(node.id)];
-      if (!array.empty() || plan_.place(node.output()) != CPlace::kArray) continue;
-      array = names_.take(text_name(node.output()));
+    name_the_rest();
+  }
+
+  // What has no name is called after what it is computed for: A2_sum.
+  void name_the_rest() {
+    std::string owner = "value";
+    for (std::size_t i = graph_.nodes().size(); i-- > 0;) {
+      const Node& node = graph_.nodes()[i];
+      std::string& array = array_names_[i];
+      if (plan_.place(node.output()) != CPlace::kArray) continue;
+      if (!array.empty()) {
+        owner = array;
+        continue;
+      }
+      array = names_.take(fmt::format("{}_{}", owner, node.op->name));
       hidden_.push_back(node.output());
     }
   }
