@@ -16,9 +16,6 @@ namespace {
 
 constexpr std::string_view kLoopNames = "ijklmnpqrs";
 
-// In C all but sums, products and signs are calls, casts or stand in parentheses.
-Binding c_binding(const Op& op) { return std::min(op.binding, Binding::kAtom); }
-
 std::size_t count_of(std::string_view pattern, std::size_t input) {
   const std::string field = fmt::format("{{{}}}", input);
   std::size_t count = 0;
@@ -165,21 +162,21 @@ CLoops::Expression CLoops::view(const Node& node, const Index& at, CBlock& block
   return read(x, from, block);
 }
 
-std::string CLoops::operand(const Node& node, const Expression& e, std::size_t i,
-                            char before) const {
-  const Binding outer = c_binding(*node.op);
+// Calls, casts and what stands in parentheses are atoms; their arguments need parentheses behind a
+// sign or a cast alone.
+std::string CLoops::operand(const Expression& e, Binding outer, bool first, char before) {
   const bool binary = outer == Binding::kSum || outer == Binding::kProduct;
   const bool is_bare = outer >= Binding::kPower
                            ? e.binding >= Binding::kPower || (before != '-' && before != ')')
-                           : e.binding > outer || (binary && e.binding == outer && i == 0);
-  return is_bare && (i == 0 || e.text[0] != '-') ? e.text : "(" + e.text + ")";
+                           : e.binding > outer || (binary && e.binding == outer && first);
+  return is_bare && (first || e.text[0] != '-') ? e.text : "(" + e.text + ")";
 }
 
 // x * 0.333… is how the compiler likes it; x / 3 is how a person does.
-CLoops::Expression CLoops::scaled(const Node& node, const Expression& x, double factor) const {
+CLoops::Expression CLoops::scaled(const Expression& x, double factor) {
   const double inverse = 1 / factor;
   const bool is_short = fmt::format("{}", factor).size() < 8;
-  const std::string text = operand(node, x, 0, ' ');
+  const std::string text = operand(x, Binding::kProduct, true, ' ');
   if (!is_short && std::abs(inverse - std::round(inverse)) < 1e-9 * std::abs(inverse)) {
     return {fmt::format("{} / {}", text, c_number(std::round(inverse))), Binding::kProduct, false};
   }
@@ -189,7 +186,7 @@ CLoops::Expression CLoops::scaled(const Node& node, const Expression& x, double 
 }
 
 CLoops::Expression CLoops::elementwise(const Node& node, const Index& at, CBlock& block) {
-  const std::string_view pattern = node.op->c;
+  const auto [pattern, binding] = node.op->c.of(node);
   std::vector<Expression> operands;
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
     const auto first = static_cast<std::size_t>(
@@ -207,7 +204,7 @@ CLoops::Expression CLoops::elementwise(const Node& node, const Index& at, CBlock
     operands.push_back(std::move(e));
   }
   if (is(node, "mul") && is(node.inputs[1], "constant")) {
-    return scaled(node, operands[0], node.inputs[1].node().real("value"));
+    return scaled(operands[0], node.inputs[1].node().real("value"));
   }
   std::string text;
   for (std::size_t i = 0; i < pattern.size(); ++i) {
@@ -216,10 +213,10 @@ CLoops::Expression CLoops::elementwise(const Node& node, const Index& at, CBlock
       continue;
     }
     const auto input = static_cast<std::size_t>(pattern[i + 1] - '0');
-    text += operand(node, operands[input], input, text.empty() ? ' ' : text.back());
+    text += operand(operands[input], binding, input == 0, text.empty() ? ' ' : text.back());
     i += 2;
   }
-  return {text, c_binding(*node.op), false};
+  return {text, binding, false};
 }
 
 CLoops::Expression CLoops::product(const Node& node, const Index& at, CBlock& block) {

@@ -42,9 +42,9 @@ class CLoops {
   Expression read(const Value& v, const Index& at, CBlock& block);
   Expression meaning(const Value& v, const Index& at, CBlock& block);
   Expression view(const Node& node, const Index& at, CBlock& block);
-  Expression scaled(const Node& node, const Expression& x, double factor) const;
+  static Expression scaled(const Expression& x, double factor);
   Expression elementwise(const Node& node, const Index& at, CBlock& block);
-  std::string operand(const Node& node, const Expression& e, std::size_t i, char before) const;
+  static std::string operand(const Expression& e, Binding outer, bool first, char before);
   Expression product(const Node& node, const Index& at, CBlock& block);
   Expression reduction(const Node& node, const Index& at, CBlock& block);
   Expression element(const Value& v, const Index& at) const;

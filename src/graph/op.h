@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "chainrule/graph.h"
+#include "graph/spelling.h"
 
 namespace chainrule {
 
@@ -67,9 +68,6 @@ using GradRule = Grads (*)(const Node& node, Value dy);
 using ExpandRule = std::vector<Value> (*)(const Node& node);
 using SampleRule = void (*)(Sampler& sampler);
 
-/// How tightly a formula binds: a looser formula inside a tighter one is put in parentheses.
-enum class Binding { kSum, kProduct, kUnary, kPower, kAtom };
-
 constexpr int kAnyInputs = -1;
 
 /// The gradient rule of an op that has none, in so many words.
@@ -83,16 +81,21 @@ Grads gradient_of_expansion(const Node& node, Value dy);
 /// op has `expand`, its meaning in other ops, and no eval.
 struct OpRules {
   std::string_view name;
-  std::string_view formula;  // {0}, {1} … stand for the inputs, {name} for an attribute
-  Binding binding = Binding::kAtom;
+  Spelling formula;                  // in Unicode
+  Binding binding = Binding::kAtom;  // of `formula`, unless that is a rule
+  Spelling latex = {};               // by default made of `formula`
+  Spelling numpy = {};  // a macro op without one is expanded before it is written as code
+  Spelling torch = {};  // by default NumPy's, with torch for np
   int inputs = 1;
   bool elementwise = false;  // out[i] depends on in[i] alone
+  bool associative = false;  // a ∘ (b ∘ c) = (a ∘ b) ∘ c
+  bool truth = false;        // the result is 0 or 1: in code, False or True
   bool source = false;       // its value comes from outside the graph
   bool update = false;       // output i is the next value of input i
   InferRule infer = nullptr;
   EvalRule eval = nullptr;
   ExpandRule expand = nullptr;
-  std::string_view c = {};  // of an elementwise op: the formula in C99; real_exp is exp or expf
+  Spelling c = {};  // of an elementwise op: one element in C99; real_exp is exp or expf
   GradRule grad = nullptr;
   SampleRule samples = nullptr;
 };

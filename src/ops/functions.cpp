@@ -13,6 +13,8 @@ namespace {
 const Op kExp{checked({
     .name = "exp",
     .formula = "exp({0})",
+    .latex = R"(\exp\left({0}\right))",
+    .numpy = "np.exp({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::exp(x); }); },
@@ -28,6 +30,8 @@ const Op kExp{checked({
 const Op kLog{checked({
     .name = "log",
     .formula = "log({0})",
+    .latex = R"(\log\left({0}\right))",
+    .numpy = "np.log({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::log(x); }); },
@@ -44,6 +48,8 @@ const Op kSqrt{checked({
     .name = "sqrt",
     .formula = "√{0}",
     .binding = Binding::kPower,
+    .latex = R"(\sqrt{{0}})",
+    .numpy = "np.sqrt({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::sqrt(x); }); },
@@ -59,6 +65,8 @@ const Op kSqrt{checked({
 const Op kAbs{checked({
     .name = "abs",
     .formula = "|{0}|",
+    .latex = R"(\left|{0}\right|)",
+    .numpy = "np.abs({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::fabs(x); }); },
@@ -74,6 +82,8 @@ const Op kAbs{checked({
 const Op kSign{checked({
     .name = "sign",
     .formula = "sign({0})",
+    .latex = R"(\operatorname{sign}\left({0}\right))",
+    .numpy = "np.sign({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval =
@@ -92,6 +102,9 @@ const Op kSign{checked({
 const Op kErf{checked({
     .name = "erf",
     .formula = "erf({0})",
+    .latex = R"(\operatorname{erf}\left({0}\right))",
+    .numpy = {"np.vectorize(math.erf)({0})", Binding::kAtom, "import math"},
+    .torch = "torch.erf({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::erf(x); }); },
@@ -110,6 +123,9 @@ const Op kErf{checked({
 const Op kRelu{checked({
     .name = "relu",
     .formula = "relu({0})",
+    .latex = R"(\operatorname{relu}\left({0}\right))",
+    .numpy = "np.maximum({0}, 0)",
+    .torch = "torch.relu({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::isnan(x) || x > 0 ? x : 0.0; }); },
@@ -126,10 +142,13 @@ const Op kRelu{checked({
 const Op kSigmoid{checked({
     .name = "sigmoid",
     .formula = "sigmoid({0})",
+    .latex = R"(\sigma\left({0}\right))",
+    .numpy = {"1 / (1 + np.exp(-{0}))", Binding::kProduct},
+    .torch = "torch.sigmoid({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return 1 / (1 + std::exp(-x)); }); },
-    .c = "(1 / (1 + real_exp(-{0})))",
+    .c = {"1 / (1 + real_exp(-{0}))", Binding::kProduct},
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value y = n.output();
       return {dy * (y * (1 - y))};
@@ -144,6 +163,8 @@ const Op kSigmoid{checked({
 const Op kTanh{checked({
     .name = "tanh",
     .formula = "tanh({0})",
+    .latex = R"(\tanh\left({0}\right))",
+    .numpy = "np.tanh({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::tanh(x); }); },
@@ -164,13 +185,16 @@ const Op kTanh{checked({
 const Op kSoftplus{checked({
     .name = "softplus",
     .formula = "softplus({0})",
+    .latex = R"(\operatorname{softplus}\left({0}\right))",
+    .numpy = "np.logaddexp(0, {0})",
+    .torch = "torch.nn.functional.softplus({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval =
         [](const Eval& e) {
           e.map([](double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::fabs(x))); });
         },
-    .c = "(({0} > 0 ? {0} : 0) + real_log1p(real_exp(-real_fabs({0}))))",
+    .c = {"({0} > 0 ? {0} : 0) + real_log1p(real_exp(-real_fabs({0})))", Binding::kSum},
     .grad = [](const Node& n, Value dy) -> Grads { return {dy * sigmoid(n.inputs[0])}; },
     .samples =
         [](Sampler& s) {
