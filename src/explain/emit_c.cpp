@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 #include <vector>
 
 #include "chainrule/error.h"
@@ -14,6 +15,7 @@
 #include "explain/c_loops.h"
 #include "explain/c_names.h"
 #include "explain/c_plan.h"
+#include "explain/notation.h"
 #include "graph/op.h"
 
 namespace chainrule {
@@ -25,6 +27,8 @@ std::string dimensions(const Shape& shape) {
   return text;
 }
 
+constexpr std::size_t kLongestFormula = 160;
+
 // A second name for a value that has an array under another.
 struct Alias {
   std::string name;
@@ -33,8 +37,14 @@ struct Alias {
 
 class CFile {
  public:
-  CFile(const Graph& graph, const TensorMap& numbers, const COptions& options)
-      : graph_(graph), numbers_(numbers), options_(options), plan_(plan_c(graph)) {
+  /// graph: of primitives.  formulas: of named values, before their macro ops were expanded.
+  CFile(const Graph& graph, std::map<std::string, std::string> formulas, const TensorMap& numbers,
+        const COptions& options)
+      : graph_(graph),
+        formulas_(std::move(formulas)),
+        numbers_(numbers),
+        options_(options),
+        plan_(plan_c(graph)) {
     check();
     give_names();
   }
@@ -43,10 +53,7 @@ class CFile {
     const std::string code = functions();
     std::string file = header();
     file += "#include <math.h>\n#include <stdint.h>\n#include <string.h>\n\n";
-    file += precision(code);
-    file += declarations();
-    file += code;
-    return file + main_function();
+    return file + precision(code) + declarations() + code + main_function();
   }
 
  private:
@@ -196,29 +203,54 @@ class CFile {
     });
   }
 
+  // "/* Z1 = X·W1 + b1   [3, 3] */" above the loops of Z1 and of what is computed for it.
+  std::string comment(const Value& v) const {
+    const auto found = formulas_.find(v.name());
+    const std::string formula =
+        found != formulas_.end() ? found->second : expression(v, Notation::kText);
+    return comment(v.name().empty() ? name(v) : v.name(), "=", formula, v.shape());
+  }
+
+  static std::string comment(const std::string& left, const std::string& sign,
+                             const std::string& right, const Shape& shape) {
+    if (right.size() > kLongestFormula) return fmt::format("  /* {} {} */\n", left, to_string(shape));
+    return fmt::format("  /* {} {} {}{} */\n", left, sign, right,
+                       shape.empty() ? "" : "   " + to_string(shape));
+  }
+
   std::string function(const std::string& title, CPhase phase, CLoops& loops) const {
     if (!has(phase)) return "";
-    std::string text = fmt::format("\nvoid {}(void) {{\n", title);
+    std::vector<std::string> paragraphs;
+    std::string unnamed;  // what has been computed for the next named value
+    const auto code_of = [](auto compute) {
+      CBlock block;
+      compute(block);
+      return block.scoped_text(1);
+    };
     for (const Node& node : graph_.nodes()) {
       const Value v = node.output();
       if (plan_.place(v) != CPlace::kArray || plan_.phase(v) != phase) continue;
-      CBlock block;
-      loops.compute(v, block);
-      text += block.scoped_text(1);
+      unnamed += code_of([&](CBlock& block) { loops.compute(v, block); });
+      if (is_hidden(v)) continue;
+      paragraphs.push_back(comment(v) + std::exchange(unnamed, ""));
     }
+    if (!unnamed.empty()) paragraphs.push_back(unnamed);
     for (const Alias& alias : aliases_) {
-      if (plan_.phase(alias.value) != phase) continue;
-      CBlock block;
-      loops.compute_into(alias.name, alias.value, block);
-      text += block.scoped_text(1);
+      const Value v = alias.value;
+      if (plan_.phase(v) != phase) continue;
+      paragraphs.push_back(comment(alias.name, "=", name(v), v.shape()) +
+                           code_of([&](CBlock& b) { loops.compute_into(alias.name, v, b); }));
     }
     for (std::size_t i = 0; phase == CPhase::kUpdate && i < graph_.updates().size(); ++i) {
-      const auto& [parameter, next] = graph_.updates()[i];
-      CBlock block;
-      loops.compute_into(name(parameter), next, block);
-      text += block.scoped_text(1);
+      const Value parameter = graph_.updates()[i].first;
+      const Value next = graph_.updates()[i].second;
+      const std::string formula =
+          plan_.place(next) == CPlace::kNone ? expression(next, Notation::kText) : name(next);
+      paragraphs.push_back(
+          comment(parameter.name(), "←", formula, parameter.shape()) +
+          code_of([&](CBlock& b) { loops.compute_into(name(parameter), next, b); }));
     }
-    return text + "}\n";
+    return fmt::format("\nvoid {}(void) {{\n{}}}\n", title, fmt::join(paragraphs, "\n"));
   }
 
   std::string main_function() const {
@@ -235,12 +267,66 @@ class CFile {
     return text + "  return 0;\n}\n#endif\n";
   }
 
+  static std::string shapes(const std::vector<std::pair<std::string, Shape>>& arrays) {
+    std::string text;
+    std::string line;
+    for (const auto& [name, shape] : arrays) {
+      const std::string next = name + (shape.empty() ? "" : " " + to_string(shape));
+      if (!line.empty() && line.size() + next.size() > 72) {
+        text += line + ",\n *              ";
+        line.clear();
+      }
+      line += (line.empty() ? "" : ", ") + next;
+    }
+    return text + (line.empty() ? "none" : line);
+  }
+
+  std::int64_t bytes_as_float() const {
+    std::int64_t count = 0;
+    for (const Node& node : graph_.nodes()) {
+      if (plan_.place(node.output()) == CPlace::kNone) continue;
+      count += element_count(node.types[0].shape);
+    }
+    for (const Alias& alias : aliases_) count += element_count(alias.value.shape());
+    return count * 4;
+  }
+
+  bool has_indices() const {
+    return std::any_of(graph_.inputs().begin(), graph_.inputs().end(),
+                       [](const Value& v) { return v.dtype() == DType::kI32; });
+  }
+
   std::string header() const {
+    std::vector<std::pair<std::string, Shape>> inputs;
+    std::vector<std::pair<std::string, Shape>> parameters;
+    std::vector<std::pair<std::string, Shape>> outputs;
+    for (const Value& v : graph_.inputs()) inputs.emplace_back(name(v), v.shape());
+    for (const Value& v : graph_.parameters()) parameters.emplace_back(name(v), v.shape());
+    for (const auto& [wanted, v] : graph_.outputs()) {
+      outputs.emplace_back(output_names_.at(wanted), v.shape());
+    }
     const std::string origin = options_.origin.empty() ? graph_.name() : options_.origin;
-    return fmt::format("/* {} in C99, written by chainrule. */\n\n", origin);
+    std::string text = fmt::format("/* {} as C99, written by chainrule.\n *\n", origin);
+    text += " *   forward()    computes the values up to the loss\n";
+    if (has(CPhase::kBackward)) {
+      text += " *   backward()   computes the gradients; call forward() before\n";
+    }
+    if (has(CPhase::kUpdate)) {
+      text += " *   update()     moves the parameters one step; call backward() before\n";
+    }
+    text += fmt::format(" *\n *   inputs      {}\n *   parameters  {}\n *   outputs     {}\n",
+                        shapes(inputs), shapes(parameters), shapes(outputs));
+    text += fmt::format(
+        " *\n * Numbers are float, or double where CHAINRULE_DOUBLE is defined. All memory is static:\n"
+        " * {} bytes as float.{}\n *\n"
+        " * To try it, where the loss before and after one update is printed:\n *\n"
+        " *   cc -std=c99 -DCHAINRULE_MAIN this_file.c -lm && ./a.out\n */\n\n",
+        bytes_as_float(), has_indices() ? " Labels and indices are not checked." : "");
+    return text;
   }
 
   const Graph& graph_;
+  std::map<std::string, std::string> formulas_;
   const TensorMap& numbers_;
   const COptions& options_;
   CPlan plan_;
@@ -254,9 +340,15 @@ class CFile {
 }  // namespace
 
 std::string emit_c(const Graph& graph, const TensorMap& numbers, const COptions& options) {
+  const GraphPtr simple = simplify(graph);
+  std::map<std::string, std::string> formulas;
+  for (const Node& node : simple->nodes()) {
+    if (node.op->source || node.names[0].empty()) continue;
+    formulas[node.names[0]] = expression(node.output(), Notation::kText);
+  }
   const GraphPtr primitives =
-      simplify(*expand_macros(*simplify(graph), [](const Node&) { return false; }));
-  return CFile(*primitives, numbers, options).text();
+      simplify(*expand_macros(*simple, [](const Node&) { return false; }));
+  return CFile(*primitives, std::move(formulas), numbers, options).text();
 }
 
 }  // namespace chainrule
