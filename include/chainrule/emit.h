@@ -4,6 +4,7 @@
 #include <string>
 
 #include "chainrule/graph.h"
+#include "chainrule/numpy_program.h"
 #include "chainrule/reference.h"
 
 namespace chainrule {
@@ -29,5 +30,34 @@ struct COptions {
 ///
 /// Example:  write(emit_c(*simplify(graph), feed, {.origin = "notebook.py"}));
 std::string emit_c(const Graph& graph, const TensorMap& numbers, const COptions& options = {});
+
+/// The same of a NumPy program: its forward pass, the gradient of the loss for every parameter, and
+/// a step of gradient descent, whose rate is an array of its own.
+///
+/// throws  also UsageError when the loss depends on no parameter.
+///
+/// Example:  write(emit_c(read_numpy(text, "forward.py")));
+std::string emit_c(const NumpyProgram& program);
+
+/// The file itself with the backward pass and a step of gradient descent added after the loss, in
+/// the style of the file: its name for numpy, its way to multiply matrices, its names for gradients
+/// (dW1, grad_W1, W1_grad), its learning rate, or 0.01.
+///
+/// Everything else stays as it is. Where the file has a backward pass or an update already, the new
+/// lines stand in their place and the old ones follow as comments.
+/// throws  UsageError when the loss depends on no parameter, or on one that has no name at top
+///         level.
+///
+/// Example:  write(emit_numpy(read_numpy(text, "forward.py")));
+std::string emit_numpy(const NumpyProgram& program);
+
+/// A script that computes the same loss in PyTorch, in float64 and from the same numbers, and
+/// compares what autograd gives with the derived formulas: a table, then PASS or FAIL, and the exit
+/// status to match.
+///
+/// throws  UsageError when the loss depends on no parameter.
+///
+/// Example:  write(emit_pytorch(read_numpy(text, "forward.py")));
+std::string emit_pytorch(const NumpyProgram& program);
 
 }  // namespace chainrule
