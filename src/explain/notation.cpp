@@ -146,6 +146,10 @@ Writer::Writer(const Graph& graph, Notation notation) : notation_(notation) {
 }
 
 Pattern Writer::pattern(const Node& node) const {
+  if (respell_) {
+    Pattern p = respell_(node);
+    if (!p.text.empty()) return p;
+  }
   const Op& op = *node.op;
   const Spelling& own = spelling(op, notation_);
   if (notation_ == Notation::kLatex && own.empty()) {
