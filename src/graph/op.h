@@ -2,6 +2,7 @@
 // it. One contiguous block in src/ops/ fills one Op; everything else is derived from these fields.
 #pragma once
 
+#include <array>
 #include <span>
 #include <string>
 #include <string_view>
@@ -68,6 +69,14 @@ using GradRule = Grads (*)(const Node& node, Value dy);
 using ExpandRule = std::vector<Value> (*)(const Node& node);
 using SampleRule = void (*)(Sampler& sampler);
 
+/// The derivative of the output by one input, for people: its elements as a formula, and in a
+/// sentence why the gradient takes the form it does. {y} stands for the output, {0} … for the
+/// inputs; mathematics inside the sentence stands between backquotes.
+struct LocalDerivative {
+  Spelling formula = {};
+  Spelling reason = {};
+};
+
 constexpr int kAnyInputs = -1;
 
 /// The gradient rule of an op that has none, in so many words.
@@ -89,6 +98,7 @@ struct OpRules {
   int inputs = 1;
   bool elementwise = false;  // out[i] depends on in[i] alone
   bool associative = false;  // a ∘ (b ∘ c) = (a ∘ b) ∘ c
+  bool view = false;         // the input's numbers in another order or shape
   bool truth = false;        // the result is 0 or 1: in code, False or True
   bool source = false;       // its value comes from outside the graph
   bool update = false;       // output i is the next value of input i
@@ -97,6 +107,8 @@ struct OpRules {
   ExpandRule expand = nullptr;
   Spelling c = {};  // of an elementwise op: one element in C99; real_exp is exp or expf
   GradRule grad = nullptr;
+  // One an input. An elementwise op needs none: its grad rule with dy = 1 says it.
+  std::array<LocalDerivative, 3> local = {};
   SampleRule samples = nullptr;
 };
 
