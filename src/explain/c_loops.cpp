@@ -31,6 +31,13 @@ std::string sum_of(const std::string& index, std::int64_t offset) {
   return index == "0" ? std::to_string(offset) : fmt::format("{} + {}", index, offset);
 }
 
+// A number is a number: isnan(0) || 0 > x is 0 > x.
+void drop_test_of_number(std::string& pattern, std::size_t input) {
+  const std::string test = fmt::format("isnan({{{}}}) || ", input);
+  const std::size_t at = pattern.find(test);
+  if (at != std::string::npos) pattern.erase(at, test.size());
+}
+
 // "(a > b ? a : b)" as a whole right-hand side needs no parentheses.
 std::string bare(const std::string& text) {
   if (text.empty() || text[0] != '(') return text;
@@ -186,7 +193,10 @@ CLoops::Expression CLoops::scaled(const Expression& x, double factor) {
 }
 
 CLoops::Expression CLoops::elementwise(const Node& node, const Index& at, CBlock& block) {
-  const auto [pattern, binding] = node.op->c.of(node);
+  auto [pattern, binding] = node.op->c.of(node);
+  for (std::size_t i = 0; i < node.inputs.size(); ++i) {
+    if (is(node.inputs[i], "constant")) drop_test_of_number(pattern, i);
+  }
   std::vector<Expression> operands;
   for (std::size_t i = 0; i < node.inputs.size(); ++i) {
     const auto first = static_cast<std::size_t>(

@@ -7,11 +7,12 @@
 #include <algorithm>
 #include <regex>
 #include <set>
+#include <utility>
 
 #include "chainrule/error.h"
 #include "chainrule/numpy_format.h"
 #include "compiler/passes.h"
-#include "explain/notation.h"
+#include "explain/code_lines.h"
 #include "explain/python_source.h"
 #include "explain/training_step.h"
 #include "graph/op.h"
@@ -59,7 +60,7 @@ class Deriver {
         wanted_(wanted),
         style_(style_of(program)),
         expressions_(python_expressions(program)),
-        used_(identifiers(bare_lines(program.lines))) {
+        taken_(top_level_names(bare_lines(program.lines))) {
     for (const std::string& e : expressions_) {
       if (!e.empty()) available_.insert(e);
     }
@@ -72,7 +73,6 @@ class Deriver {
     name_gradients();
     const GraphPtr whole = spelled_out(*step_.graph, Notation::kNumpy);
     const GraphPtr cut = without_forward(*whole);
-    name_lines(*cut);
     write(*cut);
     return std::move(result_);
   }
@@ -92,15 +92,12 @@ class Deriver {
           "{}: \"{}\" has no name at top level after the loss; assign it to a variable there",
           program_.file, v.name()));
     }
-    while (used_.contains(name)) name += "_";
+    while (taken_.contains(name)) name += "_";
     const Tensor& tensor = program_.feed.find(v.name())->second;
     std::size_t next = 0;
-    result_.lines.push_back(
-        {name,
-         fmt::format("{} = {}", name,
-                     v.shape().empty() ? literal(tensor, {}, 0, next)
-                                       : "np.array(" + literal(tensor, v.shape(), 0, next) + ")"),
-         tuple(v.shape())});
+    const std::string numbers = literal(tensor, v.shape(), 0, next);
+    const std::string text = v.shape().empty() ? numbers : "np.array(" + numbers + ")";
+    literals_[name] = {name, in_style(fmt::format("{} = {}", name, text)), tuple(v.shape())};
     available_.insert(name);
     return name;
   }
@@ -114,7 +111,7 @@ class Deriver {
       const auto found = own.find(expression);
       if (found != own.end()) return found->second;
       std::string name = gradient_name(expression, style_.gradient);
-      while (used_.contains(name) && !wanted_.contains(name)) name += "_";
+      while (taken_.contains(name) && !wanted_.contains(name)) name += "_";
       return name;
     };
     std::map<std::string, std::string> renamed;
@@ -156,47 +153,26 @@ class Deriver {
     return drop_unused(*cut);
   }
 
-  // A line without a name is called after the named line that it leads to.
-  void name_lines(Graph& graph) {
-    const Writer writer(graph, Notation::kNumpy);
-    std::string owner = "value";
-    for (std::size_t i = graph.nodes().size(); i-- > 0;) {
-      const Node& node = graph.nodes()[i];
-      const Value v = node.output();
-      if (!writer.has_line(v)) continue;
-      if (node.names[0].empty() && !outputs_.contains(writer.name(v))) {
-        std::string name = fmt::format("{}_{}", owner, node.op->name);
-        while (used_.contains(name) || !own_names_.insert(name).second) name += "_";
-        graph.set_name(v, name);
-      } else {
-        owner = writer.name(v);
-      }
-    }
-  }
-
   std::string in_style(const std::string& code) const {
     static const std::regex kNumpy(R"(\bnp\.)");
     return style_.numpy.empty() ? code : std::regex_replace(code, kNumpy, style_.numpy + ".");
   }
 
-  void write(const Graph& graph) {
-    Writer writer(graph, Notation::kNumpy);
-    writer.respell([this](const Node& node) { return product_in_style(node, style_.product); });
+  void write(Graph& graph) {
     if (style_.numpy.empty()) result_.imports = "import numpy as np\n";
     result_.imports += in_style(prelude(graph, Notation::kNumpy));
-    const auto add = [&](const std::string& name, const std::string& right, const Shape& shape) {
-      result_.lines.push_back(
-          {name, in_style(fmt::format("{} = {}", name, right)), tuple(shape)});
-    };
+    std::set<std::string> read;
     for (const Node& node : graph.nodes()) {
-      for (std::size_t i = 0; i < node.types.size(); ++i) {
-        const Value v = node.output(i);
-        if (writer.has_line(v)) add(writer.name(v), writer.right_side(v), v.shape());
-      }
+      for (const Value& input : node.inputs) read.insert(input.name());
     }
-    for (const auto& [name, value] : graph.outputs()) {
-      if (writer.has_line(value) && writer.name(value) == name) continue;
-      add(name, writer.mention(value), value.shape());
+    for (const auto& [name, line] : literals_) {
+      if (read.contains(name)) result_.lines.push_back(line);
+    }
+    CodeStyle style{Notation::kNumpy,
+                    [this](const Node& node) { return product_in_style(node, style_.product); },
+                    taken_};
+    for (const CodeLine& line : code_lines(graph, std::move(style))) {
+      result_.lines.push_back({line.name, in_style(line.text), tuple(line.shape)});
     }
   }
 
@@ -204,10 +180,10 @@ class Deriver {
   const std::map<std::string, Value>& wanted_;
   PythonStyle style_;
   std::vector<std::string> expressions_;  // by node of the program's graph
-  std::set<std::string> used_;            // identifiers of the file
+  std::set<std::string> taken_;           // names that mean something at top level of the file
   std::set<std::string> available_;       // expressions for forward values
   std::set<std::string> outputs_;
-  std::set<std::string> own_names_;
+  std::map<std::string, DerivedLine> literals_;  // numbers that have no name in the file
   TrainingStep step_;
   DerivedLines result_;
 };

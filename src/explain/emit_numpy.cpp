@@ -44,6 +44,7 @@ class Completion {
       if (i == update) text += update_lines(i, update == backward, old_updates_.contains(i));
       if (i == program_.lines.size()) break;
       const std::string& line = program_.lines[i];
+      if (is_repeated(i)) continue;
       const bool is_old = old_.contains(starts_[i]) && i >= starts_[i] && !is_comment_before(i);
       text += (is_old && !is_blank(line) ? "# " + line : line) + "\n";
     }
@@ -57,6 +58,27 @@ class Completion {
 
   // A comment above a statement stays as it is.
   bool is_comment_before(std::size_t line) const { return line < starts_[line]; }
+
+  // An old line that says what a new one says.
+  bool is_repeated(std::size_t line) const {
+    const auto trimmed = [](std::string text) {
+      const std::size_t end = text.find_last_not_of(" \t\r");
+      return text.erase(end == std::string::npos ? 0 : end + 1);
+    };
+    if (!old_.contains(starts_[line])) return false;
+    const std::string text = trimmed(bare_[line]);
+    const auto is_same = [&](const DerivedLine& d) { return d.text == text; };
+    if (std::any_of(derived_.lines.begin(), derived_.lines.end(), is_same)) return true;
+    return std::any_of(derived_.steps.begin(), derived_.steps.end(), [&](const auto& step) {
+      return step_line(step.first, step.second) == text;
+    });
+  }
+
+  std::string step_line(const std::string& parameter, const std::string& gradient) const {
+    return uses_steps_in_place(parameter)
+               ? fmt::format("{} -= {} * {}", parameter, rate_.name, gradient)
+               : fmt::format("{0} = {0} - {1} * {2}", parameter, rate_.name, gradient);
+  }
 
   // The statements after the loss that make a gradient or change a parameter.
   void find_old_lines() {
@@ -78,9 +100,10 @@ class Completion {
         old_backward_.insert(start);
         old_gradients_[a.target] = base->second;
       }
-      const auto parameter = holds.find(a.target);
-      if (parameter != holds.end() && is(parameter->second, "parameter") &&
-          in_loss_as_real(parameter->second)) {
+      const std::vector<Value>& parameters = program_.graph->parameters();
+      if (std::any_of(parameters.begin(), parameters.end(), [&](const Value& p) {
+            return p.name() == a.target && in_loss_as_real(p);
+          })) {
         old_updates_.insert(start);
       }
     }
@@ -199,9 +222,7 @@ class Completion {
     const bool defined = rate_.line > 0 && static_cast<std::size_t>(rate_.line) <= at;
     if (!defined) text += fmt::format("{} = {}\n", rate_.name, rate_.value);
     for (const auto& [parameter, gradient] : derived_.steps) {
-      text += uses_steps_in_place(parameter)
-                  ? fmt::format("{} -= {} * {}\n", parameter, rate_.name, gradient)
-                  : fmt::format("{0} = {0} - {1} * {2}\n", parameter, rate_.name, gradient);
+      text += step_line(parameter, gradient) + "\n";
     }
     const bool more = at < program_.lines.size() && !is_blank(program_.lines[at]);
     return text + (more && !replaces ? "\n" : "");

@@ -8,7 +8,7 @@
 #include "chainrule/emit.h"
 #include "chainrule/error.h"
 #include "chainrule/numpy_format.h"
-#include "explain/notation.h"
+#include "explain/code_lines.h"
 #include "explain/training_step.h"
 #include "graph/op.h"
 
@@ -94,7 +94,6 @@ std::string emit_pytorch(const NumpyProgram& program) {
     step.graph->output("d" + parameters.back(), step.gradients[i]);
   }
   const std::unique_ptr<Graph> graph = spelled_out(*step.graph, Notation::kTorch);
-  const Writer writer(*graph, Notation::kTorch);
 
   std::string text = fmt::format(
       "# {}: the derived gradients against PyTorch's autograd. Written by chainrule.\n"
@@ -111,18 +110,8 @@ std::string emit_pytorch(const NumpyProgram& program) {
 
   std::string forward;
   std::string backward;
-  for (const Node& node : graph->nodes()) {
-    for (std::size_t i = 0; i < node.types.size(); ++i) {
-      const Value v = node.output(i);
-      if (!writer.has_line(v)) continue;
-      (node.note.empty() ? forward : backward) +=
-          fmt::format("{}{}\n", node.note.empty() ? "" : "    ", writer.line(v));
-    }
-  }
-  for (const auto& [name, value] : graph->outputs()) {
-    if (writer.has_line(value) && writer.name(value) == name) continue;
-    (name == loss ? forward : backward) += fmt::format(
-        "{}{} = {}\n", name == loss ? "" : "    ", name, writer.mention(value));
+  for (const CodeLine& line : code_lines(*graph, {Notation::kTorch, nullptr, kTaken})) {
+    (line.backward ? backward : forward) += (line.backward ? "    " : "") + line.text + "\n";
   }
   text += "\n# forward pass\n" + forward;
   text += fmt::format("\n# backward pass, by autograd\n{}.backward()\n", loss);

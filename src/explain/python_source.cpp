@@ -228,6 +228,22 @@ std::set<std::string> top_level_variables(const std::vector<std::string>& bare) 
   return variables;
 }
 
+}  // namespace
+
+std::set<std::string> top_level_names(const std::vector<std::string>& bare) {
+  std::set<std::string> names = top_level_variables(bare);
+  static const std::regex kDefined(R"(^\s*(?:def|class|for)\s+(\w+))");
+  static const std::regex kImported(R"(^\s*(?:import|from)\b.*\b(\w+)\s*$)");
+  for (const std::string& line : bare) {
+    std::smatch parts;
+    if (std::regex_search(line, parts, kDefined)) names.insert(parts[1]);
+    if (std::regex_search(line, parts, kImported)) names.insert(parts[1]);
+  }
+  return names;
+}
+
+namespace {
+
 // params['W1'] for a W1 that is kept in a dictionary, hs[0] for an hs_0 in a list.
 std::string element_expression(const std::string& name, const NumpyProgram& program,
                                const std::set<std::string>& variables) {

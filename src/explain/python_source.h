@@ -37,6 +37,9 @@ std::vector<std::string> bare_lines(const std::vector<std::string>& lines);
 /// Every identifier in the lines.
 std::set<std::string> identifiers(const std::vector<std::string>& bare);
 
+/// The names that mean something at top level: variables, functions, modules.
+std::set<std::string> top_level_names(const std::vector<std::string>& bare);
+
 /// For each line of the file, from 0: the first line of the top-level statement that it belongs to,
 /// decorators and the else of an if included; blank lines and comments belong to what follows.
 std::vector<std::size_t> top_level_starts(const std::vector<std::string>& bare);

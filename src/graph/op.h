@@ -102,6 +102,7 @@ struct OpRules {
   bool truth = false;        // the result is 0 or 1: in code, False or True
   bool source = false;       // its value comes from outside the graph
   bool update = false;       // output i is the next value of input i
+  bool product = false;      // a sum of products that an elementwise chain may finish in cache
   InferRule infer = nullptr;
   EvalRule eval = nullptr;
   ExpandRule expand = nullptr;

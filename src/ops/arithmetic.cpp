@@ -183,8 +183,9 @@ const Op kMaximum{checked({
     .numpy = "np.maximum({0}, {1})",
     .torch = {[](const Node& n) -> Pattern {
       // torch.maximum takes two tensors; a number goes to clamp.
-      return {is(n.inputs[1], "constant") ? "torch.clamp({0}, min={1})"
-                                          : "torch.maximum({0}, {1})"};
+      return {is(n.inputs[1], "constant")   ? "torch.clamp({0}, min={1})"
+              : is(n.inputs[0], "constant") ? "torch.clamp({1}, min={0})"
+                                            : "torch.maximum({0}, {1})"};
     }},
     .inputs = 2,
     .elementwise = true,
@@ -211,8 +212,9 @@ const Op kMinimum{checked({
     .numpy = "np.minimum({0}, {1})",
     .torch = {[](const Node& n) -> Pattern {
       // torch.minimum takes two tensors; a number goes to clamp.
-      return {is(n.inputs[1], "constant") ? "torch.clamp({0}, max={1})"
-                                          : "torch.minimum({0}, {1})"};
+      return {is(n.inputs[1], "constant")   ? "torch.clamp({0}, max={1})"
+              : is(n.inputs[0], "constant") ? "torch.clamp({1}, max={0})"
+                                            : "torch.minimum({0}, {1})"};
     }},
     .inputs = 2,
     .elementwise = true,

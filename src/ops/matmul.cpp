@@ -52,6 +52,7 @@ const Op kMatmul{checked({
     }},
     .inputs = 2,
     .associative = true,
+    .product = true,
     .infer = [](const Node& n) -> Types {
       const Extents e = extents(n);
       Shape y = n.inputs[0].shape();
