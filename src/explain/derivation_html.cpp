@@ -150,7 +150,11 @@ std::string step_html(const Derivation& d, const DerivationStep& step) {
                   mathml(latex_name(other.gradient) + " = " + other.result.latex);
       }
     }
-    html += "<div class=\"soft math\">With " + put_in + " put in, this is</div>";
+    if (put_in.empty()) {
+      html += "<p class=\"soft\">Simplified:</p>";
+    } else {
+      html += "<div class=\"soft math\">With " + put_in + " put in, this is</div>";
+    }
   }
   if (step.cancels || step.terms.size() == 1) html += formula(name + " = " + step.result.latex);
   html += "<pre>" + escaped(step.gradient + " = " + step.numpy) + "</pre>";

@@ -96,7 +96,7 @@ void print_term(const Derivation& d, const DerivationStep& step, const ChainTerm
     }
     reasons += (reasons.empty() ? "" : "; ") + std::string("the shapes: $") + latex + "$";
   }
-  if (!reasons.empty()) text += "\\noindent Why: " + reasons + ".\n\n";
+  if (!reasons.empty()) text += "Why: " + reasons + ".\n\n";
 }
 
 void print_step(const Derivation& d, const DerivationStep& step, std::string& text) {
@@ -108,8 +108,7 @@ void print_step(const Derivation& d, const DerivationStep& step, std::string& te
   Aligned result;
   if (step.terms.size() > 1) result.line(latex_name(step.gradient), step.sum.latex);
   if (step.cancels) {
-    text += "\\noindent With";
-    std::string joint = " ";
+    std::string joint = "With ";
     for (const ChainTerm& term : step.terms) {
       for (const DerivationStep& other : d.steps) {
         if (other.gradient != term.upstream) continue;
@@ -117,14 +116,14 @@ void print_step(const Derivation& d, const DerivationStep& step, std::string& te
         joint = " and ";
       }
     }
-    text += " put in, this is\n";
+    text += joint == "With " ? "Simplified:\n" : " put in, this is\n";
     result.line(latex_name(step.gradient), step.result.latex);
   } else if (step.terms.size() > 1) {
-    text += "\\noindent Together:\n";
+    text += "Together:\n";
   }
   if (step.cancels || step.terms.size() > 1) text += result.text();
-  text += "\\noindent NumPy:\n\\begin{verbatim}\n" + step.gradient + " = " + step.numpy +
-          "\n\\end{verbatim}\n";
+  text += "NumPy:\n{\\small\\begin{verbatim}\n" + step.gradient + " = " + step.numpy +
+          "\n\\end{verbatim}}\n";
 }
 
 }  // namespace
@@ -133,7 +132,6 @@ std::string to_latex(const Derivation& d) {
   std::string names;
   for (const std::string& name : d.wrt) names += (names.empty() ? "" : ", ") + latex_name(name);
   std::string text = R"(\documentclass[11pt]{article}
-\usepackage[T1]{fontenc}
 \usepackage[a4paper, margin=2.4cm]{geometry}
 \usepackage{amsmath}
 \setlength{\parindent}{0pt}
@@ -157,9 +155,9 @@ std::string to_latex(const Derivation& d) {
   text += "\\begin{align*}\n" + forward + "\n\\end{align*}\n";
   text += "\n\\section*{Backward}\n";
   for (const DerivationStep& step : d.steps) print_step(d, step, text);
-  text += "\n\\section*{The backward pass as a program}\n\\begin{verbatim}\n";
+  text += "\n\\section*{The backward pass as a program}\n{\\small\\begin{verbatim}\n";
   for (const DerivationLine& line : d.backward) text += line.name + " = " + line.numpy + "\n";
-  return text + "\\end{verbatim}\n\\end{document}\n";
+  return text + "\\end{verbatim}}\n\\end{document}\n";
 }
 
 }  // namespace chainrule

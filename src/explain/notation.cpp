@@ -305,6 +305,7 @@ Writer::Formula Writer::formula(const Value& v) const {
   const bool elementwise = node.op->elementwise;
   Formula result{"", p.binding, {}, node.op->truth, node.op};
   bool took_truth = false;
+  std::size_t second_begin = std::string::npos;  // where what follows the first input begins
   std::size_t at = 0;
   for (auto place = next_place(p.text, 0); place;) {
     std::string inserted;
@@ -344,10 +345,16 @@ Writer::Formula Writer::formula(const Value& v) const {
       }
     }
     result.text += p.text.substr(at, place->begin - at) + inserted;
+    if (place->begin == 0) second_begin = result.text.size();
     at = place->end;
     place = next_place(p.text, at);
   }
   result.text += p.text.substr(at);
+  // a + -b is a - b.
+  const std::size_t sign = result.text.find(" + -");
+  if (p.text == "{0} + {1}" && sign != std::string::npos && sign == second_begin) {
+    result.text.replace(sign, 4, " - ");
+  }
   if (!elementwise) result.shape = v.shape();
   if (node.types.size() > 1) result.text += fmt::format(".{}", v.index());
   return result;

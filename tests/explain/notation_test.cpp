@@ -3,35 +3,18 @@
 #include "explain/notation.h"
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
-#include <unistd.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <string>
 
 #include "chainrule/gradient.h"
-#include "chainrule/numpy_format.h"
 #include "chainrule/ops.h"
 #include "chainrule/simplify.h"
+#include "explain/python.h"
 #include "support/samples.h"
 
 using namespace chainrule;
 
 namespace {
-
-std::string python_array(const Tensor& tensor) {
-  const Tensor f64 = tensor.as(DType::kF64);
-  std::string numbers;
-  for (const double x : f64.values<double>()) {
-    numbers += python_repr(x) + ", ";
-  }
-  const bool integers = tensor.dtype() == DType::kI32;
-  return fmt::format(
-      "np.reshape(np.array([{}], dtype={}), ({}))", numbers, integers ? "np.int64" : "np.float64",
-      fmt::format("{}{}", fmt::join(tensor.shape(), ","), tensor.shape().empty() ? "" : ","));
-}
 
 // The samples of one op as a Python function that asserts what the reference computed.
 std::string python_check(const Op& op, Notation notation, std::string& needs) {
@@ -61,15 +44,6 @@ std::string python_check(const Op& op, Notation notation, std::string& needs) {
   return text + fmt::format("check_{}()\n\n\n", op.name);
 }
 
-int run_python(const std::string& script, const std::string& name) {
-  const std::filesystem::path path =
-      std::filesystem::temp_directory_path() / fmt::format("chainrule_{}_{}.py", name, ::getpid());
-  std::ofstream(path) << script;
-  const int code = std::system(fmt::format("{} {}", CHAINRULE_PYTHON, path.string()).c_str());
-  if (code == 0 && std::getenv("KEEP") == nullptr) std::filesystem::remove(path);
-  return code;
-}
-
 }  // namespace
 
 TEST_CASE("every op's NumPy form computes what the op means") {
@@ -78,15 +52,6 @@ TEST_CASE("every op's NumPy form computes what the op means") {
   for (const Op* op : all_ops()) {
     if (!op->source) checks += python_check(*op, Notation::kNumpy, needs);
   }
-  const std::string script = R"(import numpy as np
-
-
-def same(op, got, expected):
-    got = np.asarray(got)
-    assert got.shape == expected.shape, f"{op}: shape {got.shape} for {expected.shape}"
-    np.testing.assert_allclose(np.asarray(got, dtype=float), expected, rtol=1e-12, atol=1e-14, err_msg=op)
-
-
-)" + needs + checks;
+  const std::string script = python_opening() + needs + checks;
   CHECK(run_python(script, "notation") == 0);
 }
