@@ -66,6 +66,9 @@ using Grads = std::vector<Value>;  // one an input; the empty Value where there 
 using InferRule = Types (*)(const Node& node);
 using EvalRule = void (*)(const Eval& eval);
 using GradRule = Grads (*)(const Node& node, Value dy);
+/// For an op of several outputs whose gradients belong together: dy has one cotangent an output,
+/// the empty Value where none arrives. No Grads at all: differentiate what `expand` makes of it.
+using JointGradRule = Grads (*)(const Node& node, std::span<const Value> dy);
 using ExpandRule = std::vector<Value> (*)(const Node& node);
 using SampleRule = void (*)(Sampler& sampler);
 
@@ -108,6 +111,7 @@ struct OpRules {
   ExpandRule expand = nullptr;
   Spelling c = {};  // of an elementwise op: one element in C99; real_exp is exp or expf
   GradRule grad = nullptr;
+  JointGradRule joint_grad = nullptr;  // in the place of grad
   // One an input. An elementwise op needs none: its grad rule with dy = 1 says it.
   std::array<LocalDerivative, 3> local = {};
   SampleRule samples = nullptr;
@@ -123,7 +127,9 @@ consteval OpRules checked(OpRules rules) {
   }
   if (rules.elementwise && rules.c.empty()) throw "an elementwise op can be written in C";
   if (!rules.source && rules.samples == nullptr) throw "an op needs samples";
-  if (rules.grad == nullptr) throw "an op has a gradient rule, or is not_differentiable";
+  if ((rules.grad == nullptr) == (rules.joint_grad == nullptr)) {
+    throw "an op has a gradient rule, or is not_differentiable";
+  }
   return rules;
 }
 

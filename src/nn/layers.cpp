@@ -11,8 +11,6 @@
 namespace chainrule {
 namespace {
 
-void check_initializer(std::string_view word) { Initializer::parse(word); }
-
 // "8x8x1" as {8, 8, 1}.
 Shape extents_of(std::string_view word) {
   Shape extents;
@@ -75,6 +73,32 @@ const LayerKind kLinear{
     .usage = "linear UNITS [...]",
     .meaning = "y = x·W + b; also bias=false, in=INPUTS, init=NAME",
     .build = build_linear,
+};
+
+// ── embedding ────────────────────────────────────────────────────────────────
+const LayerKind kEmbedding{
+    .rule = {"embedding",
+             {{.name = "units",
+               .kind = OptionKind::kInteger,
+               .minimum = 1,
+               .maximum = 1e6,
+               .positional = true},
+              {.name = "vocabulary", .kind = OptionKind::kInteger, .minimum = 1, .maximum = 1e9},
+              {.name = "init",
+               .kind = OptionKind::kWord,
+               .optional = true,
+               .check = check_initializer}}},
+    .usage = "embedding UNITS vocabulary=N",
+    .meaning = "whole numbers 0 … N−1 become rows of a table: [B, …] to [B, …, UNITS]",
+    .input = DType::kI32,
+    .build =
+        [](LayerScope& s, Value x) {
+          const std::int64_t units = s.layer.integer("units");
+          const std::int64_t rows = s.layer.integer("vocabulary");
+          return gather(s.weight(x.graph(), "weight", {rows, units}, rows, units,
+                                 s.layer.word("init"), "normal:1"),
+                        x);
+        },
 };
 
 // ── activations ──────────────────────────────────────────────────────────────
@@ -163,14 +187,7 @@ const LayerKind kDropout{
     .usage = "dropout RATE",
     .meaning = "in training, sets that share of the elements to 0",
     .suits = Suits::kSkip,
-    .build =
-        [](LayerScope& s, Value x) {
-          const double rate = s.layer.real("rate");
-          if (s.options.mode == Mode::kPredict || rate == 0) return x;
-          if (!s.options.step) throw UsageError("dropout needs the training step to draw from");
-          return dropout(x, rate, s.options.step, s.options.seed,
-                         static_cast<std::int64_t>(s.number));
-        },
+    .build = [](LayerScope& s, Value x) { return s.drop(x, s.layer.real("rate")); },
 };
 
 // ── shape ────────────────────────────────────────────────────────────────────
@@ -208,10 +225,20 @@ const LayerKind kReshape{
 
 }  // namespace
 
+void check_initializer(std::string_view word) { Initializer::parse(word); }
+
 const std::vector<LayerKind>& layer_kinds() {
-  static const std::vector<LayerKind> kinds{kDropout,   kElu,     kFlatten,  kGelu,    kGeluTanh,
-                                            kLeakyRelu, kLinear,  kRelu,     kReshape, kSigmoid,
-                                            kSilu,      kSoftmax, kSoftplus, kTanh};
+  static const std::vector<LayerKind> kinds = [] {
+    std::vector<LayerKind> all{kDropout,  kElu,       kEmbedding, kFlatten,  kGelu,
+                               kGeluTanh, kLeakyRelu, kLinear,    kRelu,     kReshape,
+                               kSigmoid,  kSilu,      kSoftmax,   kSoftplus, kTanh};
+    for (const auto& more : {recurrent_layer_kinds(), image_layer_kinds(), norm_layer_kinds()}) {
+      all.insert(all.end(), more.begin(), more.end());
+    }
+    std::sort(all.begin(), all.end(),
+              [](const LayerKind& a, const LayerKind& b) { return a.rule.name < b.rule.name; });
+    return all;
+  }();
   return kinds;
 }
 
@@ -229,6 +256,9 @@ Phrase linear(std::int64_t units, bool bias, std::optional<Initializer> init) {
   return layer(fmt::format("linear {}{}{}", units, bias ? "" : " bias=false",
                            init ? " init=" + init->to_text() : ""));
 }
+Phrase embedding(std::int64_t units, std::int64_t vocabulary) {
+  return layer(fmt::format("embedding {} vocabulary={}", units, vocabulary));
+}
 Phrase relu() { return layer("relu"); }
 Phrase leaky_relu(double slope) { return layer(fmt::format("leaky_relu {}", slope)); }
 Phrase elu(double alpha) { return layer(fmt::format("elu {}", alpha)); }
@@ -244,6 +274,35 @@ Phrase flatten() { return layer("flatten"); }
 Phrase reshape(const Shape& extents) {
   return layer(fmt::format("reshape {}", fmt::join(extents, "x")));
 }
+
+namespace {
+
+std::string options_text(const ConvolutionLayer& o) {
+  return fmt::format("kernel={} stride={} padding={} dilation={} groups={} bias={}", o.kernel,
+                     o.stride, o.padding, o.dilation, o.groups, o.bias);
+}
+
+}  // namespace
+
+Phrase conv2d(std::int64_t units, const ConvolutionLayer& options) {
+  return layer(fmt::format("conv2d {} {}", units, options_text(options)));
+}
+Phrase conv1d(std::int64_t units, const ConvolutionLayer& options) {
+  return layer(fmt::format("conv1d {} {}", units, options_text(options)));
+}
+Phrase conv2d_transpose(std::int64_t units, std::int64_t kernel, std::int64_t stride) {
+  return layer(fmt::format("conv2d_transpose {} {} stride={}", units, kernel, stride));
+}
+Phrase max_pool(std::int64_t kernel) { return layer(fmt::format("max_pool {}", kernel)); }
+Phrase average_pool(std::int64_t kernel) { return layer(fmt::format("average_pool {}", kernel)); }
+Phrase global_max_pool() { return layer("global_max_pool"); }
+Phrase global_average_pool() { return layer("global_average_pool"); }
+Phrase batch_norm(double momentum) {
+  return layer(fmt::format("batch_norm momentum={}", momentum));
+}
+Phrase layer_norm() { return layer("layer_norm"); }
+Phrase rms_norm() { return layer("rms_norm"); }
+Phrase group_norm(std::int64_t groups) { return layer(fmt::format("group_norm {}", groups)); }
 
 }  // namespace layers
 }  // namespace chainrule
