@@ -35,8 +35,9 @@ std::string read_source(const std::string& file) {
   }
   std::ifstream in(file, std::ios::binary);
   if (!in || std::filesystem::is_directory(file)) {
-    throw FileError(file + ": cannot be read; give a Python file with a forward pass in NumPy, or - "
-                           "for standard input",
+    throw FileError(file +
+                        ": cannot be read; give a Python file with a forward pass in NumPy, or - "
+                        "for standard input",
                     file);
   }
   text << in.rdbuf();
@@ -122,8 +123,9 @@ void add_derive(CLI::App& app) {
   sub->add_option("--loss", options->loss, "Name of the scalar to differentiate");
   sub->add_option("--wrt", options->wrt, "Names to differentiate for; all parameters if none")
       ->delimiter(',');
-  sub->add_option("--shape", options->shapes, "Shape of an array that the file does not define: "
-                                              "X=3,2");
+  sub->add_option("--shape", options->shapes,
+                  "Shape of an array that the file does not define: "
+                  "X=3,2");
   sub->add_option("-o,--output", options->output, "File to write instead of standard output");
   sub->callback([options] { derive_command(*options); });
 }

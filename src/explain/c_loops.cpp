@@ -163,8 +163,8 @@ CLoops::Expression CLoops::view(const Node& node, const Index& at, CBlock& block
     from = {read(node.inputs[1], Index(at.begin(), at.begin() + rank), block).text};
     from.insert(from.end(), at.begin() + rank, at.end());
   } else {
-    throw Error(fmt::format("{} {} cannot be written in C", node.op->name,
-                            text_name(node.output())));
+    throw Error(
+        fmt::format("{} {} cannot be written in C", node.op->name, text_name(node.output())));
   }
   return read(x, from, block);
 }
@@ -295,8 +295,8 @@ void CLoops::compute(const Value& v, CBlock& block) {
   if (is(node, "pad")) return pad(node, target, block);
   if (is(node, "scatter_add")) return scatter_add(node, target, block);
   if (is(node, "reshape") && !keeps_axes(node)) {
-    block.add(fmt::format("memcpy({0}, {1}, sizeof {0});", target,
-                          element(node.inputs[0], {}).text));
+    block.add(
+        fmt::format("memcpy({0}, {1}, sizeof {0});", target, element(node.inputs[0], {}).text));
     return;
   }
   assign(target, v, block);

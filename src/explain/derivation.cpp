@@ -436,7 +436,8 @@ void Deriving::differentiate(DerivationStep& step, const Value& v) {
     t.contribution = in_mathematics(d, "");
     std::set<std::int64_t> open{d.node().id};
     for (std::int64_t id = d.node().id; id >= 0; --id) {
-      if (!open.contains(id) || simple->nodes()[static_cast<std::size_t>(id)].note.empty()) continue;
+      if (!open.contains(id) || simple->nodes()[static_cast<std::size_t>(id)].note.empty())
+        continue;
       const Node& node = simple->nodes()[static_cast<std::size_t>(id)];
       if (is(node, "matmul")) t.products.push_back(product_shapes(node.output()));
       for (const Value& input : node.inputs) {

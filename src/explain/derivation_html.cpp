@@ -70,7 +70,8 @@ std::string formula(const std::string& latex) {
 // A shape as people read it: 3 × 2.
 std::string shape_html(const Shape& shape) {
   std::string text;
-  for (const std::int64_t extent : shape) text += (text.empty() ? "" : " × ") + std::to_string(extent);
+  for (const std::int64_t extent : shape)
+    text += (text.empty() ? "" : " × ") + std::to_string(extent);
   return "<span class=\"shape\">" + (text.empty() ? "scalar" : text) + "</span>";
 }
 
@@ -114,8 +115,8 @@ std::string term_html(const Derivation& d, const DerivationStep& step, const Cha
   if (term.chain.latex.empty()) {
     html += entry("so", formula(whole(d, step) + " = " + term.contribution.latex));
   } else {
-    html += entry("chain rule",
-                  formula(term.chain.latex) + formula("{} = " + term.contribution.latex));
+    html +=
+        entry("chain rule", formula(term.chain.latex) + formula("{} = " + term.contribution.latex));
   }
   std::string shapes;
   for (const std::string& product : term.products) {
@@ -131,9 +132,9 @@ std::string term_html(const Derivation& d, const DerivationStep& step, const Cha
 
 std::string step_html(const Derivation& d, const DerivationStep& step) {
   const std::string name = latex_name(step.gradient);
-  std::string html = fmt::format("<section class=\"card\" id=\"{}\">\n<h3>{} {}</h3>\n",
-                                 step.gradient, mathml(name + " = " + whole(d, step)),
-                                 shape_html(step.shape));
+  std::string html =
+      fmt::format("<section class=\"card\" id=\"{}\">\n<h3>{} {}</h3>\n", step.gradient,
+                  mathml(name + " = " + whole(d, step)), shape_html(step.shape));
   std::set<std::string> said;
   for (const ChainTerm& term : step.terms) html += term_html(d, step, term, said);
   html += "<div class=\"result\">";
@@ -170,7 +171,8 @@ std::string to_html(const Derivation& d) {
   std::string names;
   for (const std::string& name : d.wrt) names += (names.empty() ? "" : ", ") + math_name(name);
   std::string html =
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta "
+      "name=\"viewport\" "
       "content=\"width=device-width, initial-scale=1\">\n<title>The gradient of " +
       escaped(d.loss) + "</title>\n<style>" + kStyle + "</style>\n</head>\n<body>\n<main>\n";
   html += "<h1>The gradient of " + math_name(d.loss) + " for " + names + "</h1>\n";

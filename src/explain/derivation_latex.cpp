@@ -67,8 +67,8 @@ class Aligned {
 
 void print_term(const Derivation& d, const DerivationStep& step, const ChainTerm& term,
                 std::set<std::string>& said, std::string& text) {
-  text += fmt::format("${}$ is used in ${} = {}$.", latex_name(step.value),
-                      latex_name(term.reader), term.formula.latex);
+  text += fmt::format("${}$ is used in ${} = {}$.", latex_name(step.value), latex_name(term.reader),
+                      term.formula.latex);
   if (!term.upstream.empty()) {
     text += fmt::format(" From above comes ${}$, $({})$.", latex_name(term.upstream),
                         shape_latex(term.reader_shape));
@@ -139,12 +139,12 @@ std::string to_latex(const Derivation& d) {
 \begin{document}
 )";
   text += fmt::format("\\section*{{The gradient of ${}$ for ${}$}}\n", latex_name(d.loss), names);
-  text += R"($\odot$ goes element by element; $[\,c\,]$ is 1 where the condition $c$ holds and 0 elsewhere;
+  text +=
+      R"($\odot$ goes element by element; $[\,c\,]$ is 1 where the condition $c$ holds and 0 elsewhere;
 )";
-  text += fmt::format(
-      "${}$ stands for $\\partial {} / \\partial {}$ and has the shape of ${}$.\n",
-      latex_name(d.steps.front().gradient), latex_name(d.loss), latex_name(d.steps.front().value),
-      latex_name(d.steps.front().value));
+  text += fmt::format("${}$ stands for $\\partial {} / \\partial {}$ and has the shape of ${}$.\n",
+                      latex_name(d.steps.front().gradient), latex_name(d.loss),
+                      latex_name(d.steps.front().value), latex_name(d.steps.front().value));
   text += "\n\\section*{Forward}\n";
   std::string forward;
   for (const DerivationLine& line : d.forward) {

@@ -95,11 +95,12 @@ const Spelling& spelling(const Op& op, Notation notation) {
 std::string latex_of_text(std::string_view text) {
   std::string latex;
   for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto is_word = [&](std::size_t at) {
+      const auto c = static_cast<unsigned char>(text[at]);
+      return std::isalpha(c) != 0 || (at > i && (std::isdigit(c) != 0 || c == '_'));
+    };
     std::size_t end = i;
-    while (end < text.size() && (std::isalpha(static_cast<unsigned char>(text[end])) != 0 ||
-                                 (end > i && text[end] == '_'))) {
-      ++end;
-    }
+    while (end < text.size() && is_word(end)) ++end;
     const bool in_place = i > 0 && text[i - 1] == '{';
     if (end > i + 1 && !in_place) {
       latex += "\\operatorname{" + replaced(std::string(text.substr(i, end - i)), "_", "\\_") + "}";

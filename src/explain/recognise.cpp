@@ -1,5 +1,5 @@
-// Softmax and its kin are often written out, and the best-known cancellation of the field is only found
-// where they are seen. Each rule looks at one node and the nodes that it is made of.
+// Softmax and its kin are often written out, and the best-known cancellation of the field is only
+// found where they are seen. Each rule looks at one node and the nodes that it is made of.
 #include "explain/recognise.h"
 
 #include <map>

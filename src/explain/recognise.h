@@ -7,8 +7,8 @@
 
 namespace chainrule {
 
-/// The graph with relu, sigmoid, softmax, log_softmax and the cross-entropy of a softmax in the place
-/// of the arithmetic that spells them, however the largest score was taken off first.
+/// The graph with relu, sigmoid, softmax, log_softmax and the cross-entropy of a softmax in the
+/// place of the arithmetic that spells them, however the largest score was taken off first.
 ///
 /// ensures  the same outputs and names; every value equal up to rounding. Gradients agree wherever
 ///          they exist; at exactly 0 the gradient of max(x, 0) becomes relu's, 0.

@@ -115,7 +115,8 @@ void show_integers(const char* name, const void* data, int n) {
   printf("\n");
 }
 int main(void) {
-)" + show + "  return 0;\n}\n";
+)" + show +
+         "  return 0;\n}\n";
 }
 
 inline double largest_error(const std::vector<double>& got, const Tensor& expected) {
@@ -138,8 +139,8 @@ inline void check_c(const Graph& graph, const TensorMap& feed) {
   const std::string program = folder.write("program.c", source);
   const std::string driver = folder.write("driver.c", driver_of(graph, source));
   const std::string run = folder.path("run");
-  const Finished compiled =
-      shell(fmt::format("cc {} -Wconversion -DCHAINRULE_DOUBLE {} -o {} -lm", kStrictC, driver, run));
+  const Finished compiled = shell(
+      fmt::format("cc {} -Wconversion -DCHAINRULE_DOUBLE {} -o {} -lm", kStrictC, driver, run));
   INFO(compiled.output);
   INFO(source);
   REQUIRE(compiled.status == 0);

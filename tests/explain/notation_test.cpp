@@ -4,6 +4,7 @@
 
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
 
 #include "chainrule/gradient.h"
@@ -54,4 +55,52 @@ TEST_CASE("every op's NumPy form computes what the op means") {
   }
   const std::string script = python_opening() + needs + checks;
   CHECK(run_python(script, "notation") == 0);
+}
+
+TEST_CASE("every op has a LaTeX form of balanced braces and nothing but ASCII") {
+  for (const Op* op : all_ops()) {
+    if (op->source) continue;
+    CAPTURE(op->name);
+    const Samples samples(*op);
+    for (const Value& value : samples.checked) {
+      const std::string latex = expression(value, Notation::kLatex);
+      CAPTURE(latex);
+      const auto n = [&](char c) { return std::count(latex.begin(), latex.end(), c); };
+      CHECK(n('{') == n('}'));
+      CHECK(std::all_of(latex.begin(), latex.end(), [](char c) { return c > 0; }));
+      CHECK_FALSE(latex.empty());
+    }
+  }
+}
+
+TEST_CASE("code is written as people write it") {
+  Graph g("style");
+  const Type matrix{DType::kF32, {3, 3}};
+  const Value a = g.parameter("a", matrix);
+  const Value b = g.parameter("b", matrix);
+  const Value row = g.parameter("row", {DType::kF32, {3}});
+  const auto numpy = [&](const Value& v) {
+    g.output("y" + std::to_string(g.outputs().size()), v);
+    return expression(spelled_out(g, Notation::kNumpy)->outputs().back().second, Notation::kNumpy);
+  };
+  CHECK(numpy(matmul(a, transpose(b))) == "a @ b.T");
+  CHECK(numpy(a * greater(b, 0.0)) == "a * (b > 0)");
+  CHECK(numpy(greater(a, 0.0) + greater(b, 0.0)) ==
+        "(a > 0).astype(float) + (b > 0).astype(float)");
+  CHECK(numpy((a - b) / 3.0) == "(a - b) / 3");
+  CHECK(numpy(0.5 * matmul(a, b)) == "0.5 * (a @ b)");
+  CHECK(numpy(matmul(a * b, b)) == "(a * b) @ b");
+  CHECK(numpy(1 - tanh(a) * tanh(a)) == "1 - np.tanh(a) ** 2");
+  CHECK(numpy(a - (b - a)) == "a - (b - a)");
+  CHECK(numpy(-(a * b)) == "-a * b");
+  CHECK(numpy(sum(a, {0}, true)) == "np.sum(a, axis=0, keepdims=True)");
+  CHECK(numpy(a + row) == "a + row");
+  // Broadcasting is left to NumPy only where the shape comes out the same.
+  CHECK(numpy(exp(broadcast_to(row, {3, 3}))) == "np.broadcast_to(np.exp(row), (3, 3))");
+  CHECK(numpy(sum(exp(broadcast_to(row, {3, 3})), {0})) ==
+        "np.sum(np.broadcast_to(np.exp(row), (3, 3)), axis=0)");
+  CHECK(numpy(constant(g, 2.5, {2})) == "np.full((2,), 2.5)");
+  CHECK(expression(a * 0.1, Notation::kNumpy) == "0.1 * a");
+  CHECK(expression(matmul(a, b), Notation::kLatex) == "a\\,b");
+  CHECK(expression(maximum(a, 0.0), Notation::kTorch) == "torch.clamp(a, min=0)");
 }

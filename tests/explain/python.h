@@ -40,10 +40,10 @@ inline std::string python_opening() {
   return R"(import numpy as np
 
 
-def same(name, got, expected):
+def same(name, got, expected, rtol=1e-9):
     got = np.asarray(got)
     assert got.shape == expected.shape, f"{name}: shape {got.shape} for {expected.shape}"
-    np.testing.assert_allclose(np.asarray(got, dtype=float), expected, rtol=1e-9, atol=1e-12, err_msg=name)
+    np.testing.assert_allclose(np.asarray(got, dtype=float), expected, rtol=rtol, atol=1e-12, err_msg=name)
 
 
 )";
