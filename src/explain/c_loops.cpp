@@ -10,6 +10,7 @@
 
 #include "chainrule/error.h"
 #include "explain/c_data.h"
+#include "ops/window.h"
 
 namespace chainrule {
 namespace {
@@ -163,8 +164,8 @@ CLoops::Expression CLoops::view(const Node& node, const Index& at, CBlock& block
     from = {read(node.inputs[1], Index(at.begin(), at.begin() + rank), block).text};
     from.insert(from.end(), at.begin() + rank, at.end());
   } else {
-    throw Error(
-        fmt::format("{} {} cannot be written in C", node.op->name, text_name(node.output())));
+    throw Error(fmt::format("{} {} cannot be written in C", node.op->name,
+                            text_name(node.output())));
   }
   return read(x, from, block);
 }
@@ -294,9 +295,10 @@ void CLoops::compute(const Value& v, CBlock& block) {
   if (is(node, "concatenate")) return concatenate(node, target, block);
   if (is(node, "pad")) return pad(node, target, block);
   if (is(node, "scatter_add")) return scatter_add(node, target, block);
+  if (is(node, "unfold") || is(node, "fold")) return windows(node, target, block);
   if (is(node, "reshape") && !keeps_axes(node)) {
-    block.add(
-        fmt::format("memcpy({0}, {1}, sizeof {0});", target, element(node.inputs[0], {}).text));
+    block.add(fmt::format("memcpy({0}, {1}, sizeof {0});", target,
+                          element(node.inputs[0], {}).text));
     return;
   }
   assign(target, v, block);
@@ -383,6 +385,37 @@ void CLoops::scatter_add(const Node& node, const std::string& target, CBlock& bl
   to.insert(to.end(), at.begin() + rank, at.end());
   const std::string text = read(x, at, *inside).text;
   inside->add(fmt::format("{} += {};", c_element(target, to), text));
+}
+
+// unfold copies the pixels under each window into a row; fold adds such rows up into an image.
+void CLoops::windows(const Node& node, const std::string& target, CBlock& block) {
+  const Window w = window_of(node);
+  const bool folds = is(node, "fold");
+  const Shape& image = folds ? node.types[0].shape : node.inputs[0].shape();
+  const Shape& rows = folds ? node.inputs[0].shape() : node.types[0].shape;
+  if (folds) block.add(fmt::format("memset({0}, 0, sizeof {0});", target));
+  CBlock* inside = &block;
+  const Index at = open_all({rows[0], rows[1], rows[2], w.kernel[0], w.kernel[1]}, inside);
+  const auto pixel = [&](const std::string& wanted, std::size_t axis) {
+    const std::string name = fresh(wanted);
+    inside->add(fmt::format("const int {} = {} * {} + {} * {} - {};", name, at[axis + 1],
+                            w.stride[axis], at[axis + 3], w.dilation[axis], w.before[axis]));
+    return name;
+  };
+  const std::string row = pixel("row", 0);
+  const std::string column = pixel("column", 1);
+  CBlock* channels = inside;
+  const std::string c = open(image[3], channels);
+  const Index in_image = {at[0], row, column, c};
+  const Index in_rows = {at[0], at[1], at[2],
+                         fmt::format("({} * {} + {}) * {} + {}", at[3], w.kernel[1], at[4],
+                                     image[3], c)};
+  const std::string is_inside = fmt::format("{0} >= 0 && {0} < {1} && {2} >= 0 && {2} < {3}", row,
+                                            image[1], column, image[2]);
+  const std::string x = read(node.inputs[0], folds ? in_rows : in_image, *channels).text;
+  channels->add(folds ? fmt::format("if ({}) {} += {};", is_inside, c_element(target, in_image), x)
+                      : fmt::format("{} = {} ? {} : {};", c_element(target, in_rows), is_inside, x,
+                                    c_number(node.real("outside"))));
 }
 
 }  // namespace chainrule

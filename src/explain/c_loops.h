@@ -53,6 +53,7 @@ class CLoops {
   void argmax(const Node& node, const std::string& target, CBlock& block);
   void concatenate(const Node& node, const std::string& target, CBlock& block);
   void pad(const Node& node, const std::string& target, CBlock& block);
+  void windows(const Node& node, const std::string& target, CBlock& block);
   void scatter_add(const Node& node, const std::string& target, CBlock& block);
 
   const CPlan& plan_;

@@ -101,8 +101,9 @@ class Completion {
         old_gradients_[a.target] = base->second;
       }
       const std::vector<Value>& parameters = program_.graph->parameters();
-      if (std::any_of(parameters.begin(), parameters.end(),
-                      [&](const Value& p) { return p.name() == a.target && in_loss_as_real(p); })) {
+      if (std::any_of(parameters.begin(), parameters.end(), [&](const Value& p) {
+            return p.name() == a.target && in_loss_as_real(p);
+          })) {
         old_updates_.insert(start);
       }
     }
@@ -126,8 +127,9 @@ class Completion {
       for (const std::size_t start : std::set<std::size_t>(starts_.begin(), starts_.end())) {
         if (old_.contains(start) || start < after_loss() || start >= bare_.size()) continue;
         const std::set<std::string> used = identifiers(statement(start));
-        const bool is_orphan = std::any_of(
-            gone.begin(), gone.end(), [&](const std::string& name) { return used.contains(name); });
+        const bool is_orphan = std::any_of(gone.begin(), gone.end(), [&](const std::string& name) {
+          return used.contains(name);
+        });
         if (is_orphan) found = old_.insert(start).second || found;
       }
     }

@@ -15,8 +15,8 @@ namespace {
 std::size_t id(const Value& v) { return static_cast<std::size_t>(v.node().id); }
 
 // The names that a step size goes by, the clearest first.
-constexpr std::string_view kRateNames[] = {"learning_rate", "lr",    "LEARNING_RATE", "LR",
-                                           "eta",           "alpha", "step_size"};
+constexpr std::string_view kRateNames[] = {"learning_rate", "lr", "LEARNING_RATE", "LR", "eta",
+                                           "alpha",         "step_size"};
 
 }  // namespace
 

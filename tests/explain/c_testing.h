@@ -76,20 +76,33 @@ inline Printed parse_printed(const std::string& text) {
 
 constexpr const char* kStrictC = "-std=c99 -Wall -Wextra -Werror -pedantic";
 
-/// The name that a graph's "adam.m/W" has in C, unless it is reserved or taken there.
-inline std::string c_name(std::string name) {
+/// The name that a graph's "adam.m/W" or "gamma" has in the C program: adam_m_W, gamma_.
+inline std::string c_name(std::string name, const std::string& source) {
   for (char& c : name) c = std::isalnum(static_cast<unsigned char>(c)) != 0 ? c : '_';
-  return name;
+  for (const char* after : {"[", ";", " ="}) {
+    if (source.find(" " + name + after) != std::string::npos) return name;
+  }
+  return name + "_";
 }
 
-/// A main() that runs the functions of program.c and prints the graph's outputs, then its
-/// parameters after the update, as "new_W1".
-inline std::string driver_of(const Graph& graph, const std::string& source) {
+/// An array of the program, to be printed under a name.
+struct CArray {
+  std::string shown;
+  std::string name;
+  std::size_t count = 1;
+  bool integers = false;
+};
+
+/// A main() that runs the functions of program.c and prints arrays, some before update().
+inline std::string driver_of(const std::string& source, const std::vector<CArray>& before_update,
+                             const std::vector<CArray>& after_update) {
   std::string show;
-  const auto add = [&](const Value& v, const std::string& shown, const std::string& name) {
-    show += fmt::format("  show{}(\"{}\", (const void*)&{}, {});\n",
-                        v.dtype() == DType::kI32 ? "_integers" : "", shown, c_name(name),
-                        element_count(v.shape()));
+  const auto add = [&](const std::vector<CArray>& arrays) {
+    for (const CArray& a : arrays) {
+      show += fmt::format("  show{}(\"{}\", (const void*)&{}, {});\n",
+                          a.integers ? "_integers" : "", a.shown, c_name(a.name, source),
+                          a.count);
+    }
   };
   const auto call = [&](const std::string& function) {
     if (source.find("void " + function + "(void)") == std::string::npos) return;
@@ -97,9 +110,9 @@ inline std::string driver_of(const Graph& graph, const std::string& source) {
   };
   call("forward");
   call("backward");
-  for (const auto& [name, value] : graph.outputs()) add(value, name, name);
+  add(before_update);
   call("update");
-  for (const Value& p : graph.parameters()) add(p, "new_" + p.name(), p.name());
+  add(after_update);
   return std::string("#include \"program.c\"\n#include <stdio.h>\n") +
          R"(
 void show(const char* name, const void* data, int n) {
@@ -115,8 +128,29 @@ void show_integers(const char* name, const void* data, int n) {
   printf("\n");
 }
 int main(void) {
-)" + show +
-         "  return 0;\n}\n";
+)" + show + "  return 0;\n}\n";
+}
+
+/// Compiles a C program in double and runs it; compiles it as float and by itself, too. Every
+/// warning is an error.
+inline Printed run_c(const std::string& source, const std::vector<CArray>& before_update,
+                     const std::vector<CArray>& after_update) {
+  const ScratchFolder folder;
+  const std::string program = folder.write("program.c", source);
+  const std::string driver =
+      folder.write("driver.c", driver_of(source, before_update, after_update));
+  const std::string run = folder.path("run");
+  const Finished compiled = shell(
+      fmt::format("cc {} -Wconversion -DCHAINRULE_DOUBLE {} -o {} -lm", kStrictC, driver, run));
+  INFO(source);
+  INFO(compiled.output);
+  REQUIRE(compiled.status == 0);
+  const Finished as_float = shell(fmt::format("cc {} -c {} -o {}.o", kStrictC, program, run));
+  INFO(as_float.output);
+  CHECK(as_float.status == 0);
+  const Finished ran = shell(run);
+  REQUIRE(ran.status == 0);
+  return parse_printed(ran.output);
 }
 
 inline double largest_error(const std::vector<double>& got, const Tensor& expected) {
@@ -134,19 +168,17 @@ inline double largest_error(const std::vector<double>& got, const Tensor& expect
 /// Compiles and runs the C program of `graph`, and compares every output and every updated
 /// parameter with the reference, to 1e-12 in double.
 inline void check_c(const Graph& graph, const TensorMap& feed) {
-  const std::string source = emit_c(graph, feed);
-  const ScratchFolder folder;
-  const std::string program = folder.write("program.c", source);
-  const std::string driver = folder.write("driver.c", driver_of(graph, source));
-  const std::string run = folder.path("run");
-  const Finished compiled = shell(
-      fmt::format("cc {} -Wconversion -DCHAINRULE_DOUBLE {} -o {} -lm", kStrictC, driver, run));
-  INFO(compiled.output);
-  INFO(source);
-  REQUIRE(compiled.status == 0);
-  const Finished ran = shell(run);
-  REQUIRE(ran.status == 0);
-  const Printed printed = parse_printed(ran.output);
+  std::vector<CArray> outputs;
+  for (const auto& [name, v] : graph.outputs()) {
+    outputs.push_back({name, name, static_cast<std::size_t>(element_count(v.shape())),
+                       v.dtype() == DType::kI32});
+  }
+  std::vector<CArray> parameters;
+  for (const Value& p : graph.parameters()) {
+    parameters.push_back(
+        {"new_" + p.name(), p.name(), static_cast<std::size_t>(element_count(p.shape()))});
+  }
+  const Printed printed = run_c(emit_c(graph, feed), outputs, parameters);
   const Evaluation reference(graph, feed);
   for (const auto& [name, tensor] : reference.outputs()) {
     CAPTURE(name);
@@ -156,10 +188,6 @@ inline void check_c(const Graph& graph, const TensorMap& feed) {
     CAPTURE(name);
     CHECK(largest_error(printed.at("new_" + name), tensor) < 1e-12);
   }
-  // As float, and by itself.
-  const Finished as_float = shell(fmt::format("cc {} -c {} -o {}", kStrictC, program, run + ".o"));
-  INFO(as_float.output);
-  CHECK(as_float.status == 0);
 }
 
 }  // namespace chainrule::testing
