@@ -14,6 +14,7 @@
 #include "compiler/passes.h"
 #include "explain/math_text.h"
 #include "explain/notation.h"
+#include "explain/recognise.h"
 
 namespace chainrule {
 namespace {
@@ -35,6 +36,9 @@ MathText in_mathematics(const Value& v, const std::string& own) {
 class Copy {
  public:
   explicit Copy(Graph& target) : target_(target) {}
+
+  /// Lets constants with a name be symbols: the m of 1/m.
+  void name_constants() { constants_are_symbols_ = true; }
 
   void put(const Value& from, const Value& to) { copied_[key(from)] = to; }
 
@@ -62,6 +66,10 @@ class Copy {
                                    : target_.input(node.names[0], node.types[0]));
       return;
     }
+    if (constants_are_symbols_ && is(node, "constant") && !node.names[0].empty()) {
+      put(node.output(), target_.input(node.names[0], node.types[0]));
+      return;
+    }
     std::vector<Value> inputs;
     for (const Value& input : node.inputs) inputs.push_back(copied_.at(key(input)));
     const Node& copy = target_.append(*node.op, inputs, node.attributes, node.body);
@@ -73,6 +81,7 @@ class Copy {
 
   Graph& target_;
   std::map<Key, Value> copied_;
+  bool constants_are_symbols_ = false;
 };
 
 // The nodes on paths from `from` to `to`, by id, without those of other names in between.
@@ -170,7 +179,7 @@ MathText elementwise_derivative(const Value& from, const Value& to) {
   const Value y = copy(to);
   const Value d = gradient(y, {x}, constant(graph, 1.0, y.shape()))[0];
   graph.output("derivative", d);
-  const GraphPtr simple = simplify(graph);
+  const GraphPtr simple = name_masks(*simplify(graph));
   const Value derivative = simple->outputs()[0].second;
   if (is(derivative, "constant") && derivative.node().real("value") == 1) return {};
   return in_mathematics(derivative, "d" + from.name());
@@ -179,9 +188,21 @@ MathText elementwise_derivative(const Value& from, const Value& to) {
 // The derivation of one graph.
 class Deriving {
  public:
-  Deriving(Value loss, const std::vector<Value>& wrt)
-      : graph_("derivation"), copy_(graph_), loss_(copy_(loss)) {
-    for (const Value& v : wrt) wrt_.push_back(copy_(v));
+  Deriving(Value loss, const std::vector<Value>& wrt) : graph_("derivation") {
+    Graph given("given");
+    Copy copy(given);
+    given.output("loss", copy(loss));
+    const bool only_sources =
+        std::all_of(wrt.begin(), wrt.end(), [](const Value& v) { return v.node().op->source; });
+    for (const Value& v : wrt) {
+      given.output("of" + std::to_string(wrt_.size()), copy(v));
+      wrt_.push_back(v);
+    }
+    const GraphPtr seen = only_sources ? recognise(given) : drop_unused(given);
+    Copy again(graph_);
+    again.name_constants();
+    loss_ = again(seen->outputs()[0].second);
+    for (std::size_t i = 0; i < wrt_.size(); ++i) wrt_[i] = again(seen->outputs()[i + 1].second);
     find_names();
   }
 
@@ -205,7 +226,6 @@ class Deriving {
   }
 
   Graph graph_;
-  Copy copy_;
   Value loss_;
   std::vector<Value> wrt_;
   std::set<std::string> names_;
@@ -406,7 +426,7 @@ void Deriving::differentiate(DerivationStep& step, const Value& v) {
     total = total ? total + d : d;
   }
   local.output("sum", total);
-  const GraphPtr simple = simplify(local);
+  const GraphPtr simple = name_masks(*simplify(local));
   const auto& outputs = simple->outputs();
   for (std::size_t i = 0; i < readers.size(); ++i) {
     const Value d = outputs[i].second;
@@ -416,7 +436,8 @@ void Deriving::differentiate(DerivationStep& step, const Value& v) {
     t.contribution = in_mathematics(d, "");
     std::set<std::int64_t> open{d.node().id};
     for (std::int64_t id = d.node().id; id >= 0; --id) {
-      if (!open.contains(id)) continue;
+      if (!open.contains(id) || simple->nodes()[static_cast<std::size_t>(id)].note.empty())
+        continue;
       const Node& node = simple->nodes()[static_cast<std::size_t>(id)];
       if (is(node, "matmul")) t.products.push_back(product_shapes(node.output()));
       for (const Value& input : node.inputs) {
@@ -450,8 +471,8 @@ void Deriving::finish(Derivation& derivation) const {
   for (std::size_t i = 0; i < values.size(); ++i) {
     whole.output(derivation.steps[i].gradient, gradients[i]);
   }
-  const GraphPtr simple = simplify(whole);
-  const GraphPtr code = spelled_out(whole, Notation::kNumpy);
+  const GraphPtr simple = name_masks(*simplify(whole));
+  const GraphPtr code = name_masks(*spelled_out(whole, Notation::kNumpy));
   for (std::size_t i = 0; i < values.size(); ++i) {
     DerivationStep& s = derivation.steps[i];
     s.result = in_mathematics(simple->outputs()[i].second, s.gradient);
@@ -471,13 +492,24 @@ void Deriving::write_program(Derivation& derivation) const {
   for (std::size_t i = 0; i < values.size(); ++i) {
     whole.output(gradient_name(wrt_[i]), gradients[i]);
   }
-  const GraphPtr code = spelled_out(whole, Notation::kNumpy);
+  const GraphPtr code = name_masks(*spelled_out(whole, Notation::kNumpy));
   name_lines(*code, Notation::kNumpy);
   const Writer numpy(*code, Notation::kNumpy);
   const Writer text(*code, Notation::kText);
   const Writer latex(*code, Notation::kLatex);
+  // What the outputs are made of, up to the names of the forward pass.
+  std::set<std::int64_t> needed;
+  std::vector<Value> open;
+  for (const auto& [name, value] : code->outputs()) open.push_back(value);
+  while (!open.empty()) {
+    const Value v = open.back();
+    open.pop_back();
+    if (names_.contains(v.name()) || !needed.insert(v.node().id).second) continue;
+    open.insert(open.end(), v.node().inputs.begin(), v.node().inputs.end());
+  }
   std::set<std::string> written;
   for (const Node& node : code->nodes()) {
+    if (!needed.contains(node.id)) continue;
     for (std::size_t i = 0; i < node.types.size(); ++i) {
       const Value v = node.output(i);
       if (!numpy.has_line(v) || names_.contains(v.name())) continue;

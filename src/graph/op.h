@@ -111,6 +111,7 @@ struct OpRules {
   InferRule infer = nullptr;
   EvalRule eval = nullptr;
   ExpandRule expand = nullptr;
+  Spelling c = {};  // of an elementwise op: one element in C99; real_exp is exp or expf
   GradRule grad = nullptr;
   JointGradRule joint_grad = nullptr;  // in the place of grad
   // One an input. An elementwise op needs none: its grad rule with dy = 1 says it.
@@ -126,6 +127,7 @@ consteval OpRules checked(OpRules rules) {
   if (!rules.source && (rules.eval == nullptr) == (rules.expand == nullptr)) {
     throw "an op has either a meaning (eval) or an expansion (expand)";
   }
+  if (rules.elementwise && rules.c.empty()) throw "an elementwise op can be written in C";
   if (!rules.source && rules.samples == nullptr) throw "an op needs samples";
   if ((rules.grad == nullptr) == (rules.joint_grad == nullptr)) {
     throw "an op has a gradient rule, or is not_differentiable";

@@ -210,6 +210,11 @@ Object copy_of(const Object& x) {
   auto copy = std::make_shared<Array>(*x.array());
   copy->base.reset();
   copy->views.clear();
+  copy->changed_at = 0;
+  if (!copy->value) {
+    copy->source.clear();
+    copy->pending.clear();
+  }
   return {copy};
 }
 

@@ -41,7 +41,10 @@ void Interpreter::set_element(const Expression& target, const Object& value, std
     fail(target,
          fmt::format("{}: {} has no elements to assign to", text(target), describe(object)));
   }
-  const Object v = value.numeric() ? value : to_array(target, value);
+  Object v = value.numeric() ? value : to_array(target, value);
+  if (const ArrayPtr part = v.array(); part && !array->value && tape_.is_prepared(*part)) {
+    v = known_array(part->kind, part->shape, tape_.numbers(*part));  // data filled in bit by bit
+  }
   const Index index = read_index(*this, target, array->shape, *target.children[1]);
   Object next;
   try {

@@ -38,7 +38,7 @@ void mark_view(const Object& view, const ArrayPtr& base) {
 
 Object Interpreter::permuted(const Object& x, std::vector<std::int64_t> permutation) {
   if (x.number() != nullptr || std::is_sorted(permutation.begin(), permutation.end())) return x;
-  Object y = tape_.apply(x.kind(), {{x}}, [&](Graph&, const std::vector<Value>& v) {
+  Object y = tape_.move(x, [&](Graph&, const std::vector<Value>& v) {
     return transpose(v[0], permutation);
   });
   mark_view(y, x.array());
@@ -115,8 +115,8 @@ Object Interpreter::take(const Expression& at, const Object& object, const Index
   const Part part = part_of(index);
   if (index.basic()) {
     if (part.result == array->shape && part.kept == array->shape) return object;
-    Object y = tape_.apply(kind, {{object}},
-                           [&](Graph&, const std::vector<Value>& x) { return cut(x[0], part); });
+    Object y =
+        tape_.move(object, [&](Graph&, const std::vector<Value>& x) { return cut(x[0], part); });
     mark_view(y, array);
     return y;
   }

@@ -124,6 +124,7 @@ class Interpreter {
   // statements
   Flow block(const Block& statements);
   Flow statement(const Statement& s);
+  Flow run_statement(const Statement& s);
   Flow loop(const Statement& s);
   void assign(const Statement& s);
   void assign_to(const Statement& s, const Expression& target, Object value,
@@ -134,6 +135,7 @@ class Interpreter {
   void import(const Statement& s);
   void record(const std::string& target, const Object& value, bool in_place,
               const Expression* written);
+  void record_items(const std::string& name, const Object& value, const Expression* written);
   void set_element(const Expression& target, const Object& value, std::string_view op);
   void count_step(const Statement& s);
 

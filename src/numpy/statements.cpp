@@ -74,6 +74,17 @@ void Interpreter::count_step(const Statement& s) {
 Flow Interpreter::statement(const Statement& s) {
   count_step(s);
   statement_ = &s;
+  try {
+    return run_statement(s);
+  } catch (const DataError& error) {
+    if (error.line > 0) throw;
+    fail_at(file_, s.at, error.what());
+  } catch (const Error& error) {
+    fail_at(file_, s.at, error.what());
+  }
+}
+
+Flow Interpreter::run_statement(const Statement& s) {
   switch (s.kind) {
     case StatementKind::kExpression:
       if (s.value->kind != ExpressionKind::kString) evaluate(*s.value);
@@ -199,6 +210,7 @@ void Interpreter::assign_to(const Statement& s, const Expression& target, Object
       }
       settle(value, target.text);
       record(target.text, value, false, written);
+      record_items(target.text, value, written);
       scope_->names[target.text] = std::move(value);
       return;
     }
@@ -268,7 +280,8 @@ void Interpreter::settle(Object& value, const std::string& name) {
   if (scope_->outermost) {
     tape_.settle(value, name);
     if (const ArrayPtr array = value.array()) {
-      if (array->hint.empty() || array->value.name() == name) array->hint = name;
+      const bool own = !array->value || array->value.name() == name;
+      if (array->hint.empty() || own) array->hint = name;
     }
     return;
   }
@@ -276,6 +289,21 @@ void Interpreter::settle(Object& value, const std::string& name) {
   if (!array) return;
   if (array->hint.empty()) array->hint = name;
   if (array->value && array->source.empty()) tape_.name(array->value, name, false);
+}
+
+// params = {"W1": …} gives values to the names of its keys.
+void Interpreter::record_items(const std::string& name, const Object& value,
+                               const Expression* written) {
+  const Dict* dict = value.dict();
+  if (dict == nullptr || !scope_->outermost) return;
+  const bool literal = written != nullptr && written->kind == ExpressionKind::kDict &&
+                       written->children.size() == 2 * dict->items.size();
+  for (std::size_t i = 0; i < dict->items.size(); ++i) {
+    const auto& [key, item] = dict->items[i];
+    if (!item.numeric()) continue;
+    record(element_name(name, key), item, false,
+           literal ? written->children[2 * i + 1].get() : written);
+  }
 }
 
 void Interpreter::record(const std::string& target, const Object& value, bool in_place,
@@ -309,7 +337,12 @@ void Interpreter::augment(const Statement& s) {
     for (const Object& item : items(*s.value, value)) list->items.push_back(item);
     return;
   }
-  Object after = arithmetic(target, s.text, before, value);
+  Object after;
+  try {
+    after = arithmetic(target, s.text, before, value);
+  } catch (const ShapeError& error) {
+    fail(target, fmt::format("{} {}= {}: {}", text(target), s.text, text(*s.value), error.what()));
+  }
   const ArrayPtr array = before.array();
   if (!array || array->shape.empty()) {
     const std::size_t first = assignments_.size();
@@ -355,8 +388,9 @@ void Interpreter::change(const Expression& at, const ArrayPtr& array, const Obje
     array->known = std::make_shared<const std::vector<double>>(1, next.number()->value);
     array->value = {};
   }
-  array->source.clear();
   if (array->known && !array->value && !array->pending.empty()) return;  // still being filled in
+  array->source.clear();
+  array->pending.clear();
   Object self{array};
   settle(self, name);
 }
