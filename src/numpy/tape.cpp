@@ -65,8 +65,12 @@ bool is_uniform(const Array& array) {
 
 Object Tape::apply(Kind kind, const std::vector<Operand>& operands, const Formula& formula,
                    const Shape& shape) {
-  const bool at_once = std::all_of(operands.begin(), operands.end(), [](const Operand& o) {
-    return folds(o.object) && !(o.role == Role::kIndex && o.object.array()->value);
+  const bool at_once = std::all_of(operands.begin(), operands.end(), [&](const Operand& o) {
+    const ArrayPtr array = o.object.array();
+    const bool is_placed = array && array->value;
+    // Whole numbers that are no indices are data like any other: 1 - Y is computed from Y.
+    const bool is_data = is_placed && !uses_.first_reading && array->value.dtype() == DType::kF32;
+    return folds(o.object) && !(is_placed && o.role == Role::kIndex) && !is_data;
   });
   std::vector<Value> x;
   if (!at_once) {
