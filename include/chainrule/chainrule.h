@@ -5,6 +5,7 @@
 #include "chainrule/error.h"
 #include "chainrule/explain.h"
 #include "chainrule/gradient.h"
+#include "chainrule/gradient_check.h"
 #include "chainrule/graph.h"
 #include "chainrule/model.h"
 #include "chainrule/nn.h"

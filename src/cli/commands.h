@@ -10,5 +10,6 @@ void add_train(CLI::App& app);
 void add_evaluate(CLI::App& app);
 void add_predict(CLI::App& app);
 void add_datasets(CLI::App& app);
+void add_check(CLI::App& app);
 
 }  // namespace chainrule::cli

@@ -1,0 +1,26 @@
+// Columns as wide as their widest cell.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace chainrule::cli {
+
+/// Lines of cells; the first line is the head. Widths count letters, not bytes.
+class TextTable {
+ public:
+  /// `alignment` has a letter a column: l, r.
+  explicit TextTable(std::string alignment) : alignment_(std::move(alignment)) {}
+
+  void add(std::vector<std::string> row) { rows_.push_back(std::move(row)); }
+  std::string to_text(const std::string& indent = "  ") const;
+
+ private:
+  std::string alignment_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+/// The width of UTF-8 text in letters.
+std::size_t letters(const std::string& text);
+
+}  // namespace chainrule::cli
