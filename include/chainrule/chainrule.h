@@ -18,4 +18,5 @@
 #include "chainrule/safetensors.h"
 #include "chainrule/simplify.h"
 #include "chainrule/tensor.h"
+#include "chainrule/trace.h"
 #include "chainrule/train.h"

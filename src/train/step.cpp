@@ -4,44 +4,48 @@
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "chainrule/train.h"
+#include "train/loss.h"
 
 namespace chainrule {
 namespace {
 
 constexpr Type kScalar{DType::kF32, {}};
 
-bool ends_in_softmax(const Sequential& model) {
-  return !model.layers().empty() && model.layers().back().name == "softmax";
-}
-
 // How the network would have to end to give `classes` outputs.
 std::string needed_end(const Sequential& model, std::int64_t classes) {
   return fmt::format("linear {}{}", classes, ends_in_softmax(model) ? ", softmax" : "");
 }
 
-Value classification_loss(Graph& graph, const Sequential& model, Value y, std::int64_t classes) {
+Value classification_loss(const Sequential& model, Value y, std::int64_t classes) {
   if (y.shape().size() != 2 || y.extent(1) != classes) {
     throw ShapeError(
         fmt::format("the network gives {} numbers a row, but the target has {} classes: "
                     "end it with \"{}\"",
                     element_count(y.shape()) / y.extent(0), classes, needed_end(model, classes)));
   }
-  const Value target = graph.input("target", {DType::kI32, {y.extent(0)}});
-  graph.output("correct", sum(equal(to_float(argmax(y)), to_float(target))));
+  const Value target = y.graph().input("target", {DType::kI32, {y.extent(0)}});
   return ends_in_softmax(model) ? cross_entropy(y, target) : softmax_cross_entropy(y, target);
 }
 
-Value regression_loss(Graph& graph, Value y) {
+Value regression_loss(Value y) {
   if (y.shape().size() != 2 || y.extent(1) != 1) {
     throw ShapeError(
         fmt::format("the network gives {} numbers a row, but the target is one number: end it with "
                     "\"linear 1\"",
                     element_count(y.shape()) / y.extent(0)));
   }
-  return mean_squared_error(y, graph.input("target", {DType::kF32, y.shape()}));
+  return mean_squared_error(y, y.graph().input("target", {DType::kF32, y.shape()}));
 }
 
 }  // namespace
+
+bool ends_in_softmax(const Sequential& model) {
+  return !model.layers().empty() && model.layers().back().name == "softmax";
+}
+
+Value append_loss(const Sequential& model, Value y, std::int64_t classes) {
+  return classes > 0 ? classification_loss(model, y, classes) : regression_loss(y);
+}
 
 std::unique_ptr<Graph> training_step(const Sequential& model, const Shape& input,
                                      std::int64_t classes, const StepOptions& options) {
@@ -51,9 +55,12 @@ std::unique_ptr<Graph> training_step(const Sequential& model, const Shape& input
   const Value step = graph->input("step", kScalar);
   const Network network =
       model.build(x, {.mode = Mode::kTrain, .step = step, .seed = options.seed});
-  const Value loss = classes > 0 ? classification_loss(*graph, model, network.output, classes)
-                                 : regression_loss(*graph, network.output);
-  graph->output("loss", loss.named("loss"));
+  const Value loss = append_loss(model, network.output, classes).named("loss");
+  graph->output("loss", loss);
+  if (classes > 0) {
+    const Value chosen = to_float(argmax(network.output));
+    graph->output("correct", sum(equal(chosen, to_float(graph->find("target")))));
+  }
   apply(options.optimizer, loss, network.trained, lr, step, options.clip);
   return graph;
 }

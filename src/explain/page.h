@@ -1,0 +1,25 @@
+// What the page is made of: the words of its stages and how each number came about.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include "chainrule/trace.h"
+
+namespace chainrule {
+
+/// The stages of the slider, in order: {kind, layer, mark, title, text, lines}, where `lines`
+/// names the values that come about in it and `mark` the chief one.
+///
+///     kind   input | forward | loss | gradient | backward | update
+nlohmann::json page_stages(const Trace& trace);
+
+/// How one number of a value comes about, as far as it can be said in a line; null where it cannot.
+///
+///     {op: affine, x, w, b}                 z[r, j] = Σ_i x[r, i]·w[i, j] + b[j]
+///     {op: product, a, at, b, bt}           of matrices, either of them transposed
+///     {op: elementwise, of: [names]}        the formula, number by number
+///     {op: sum, of}                         over the rows
+///     {op: softmax, of}                     along a row
+nlohmann::json page_recipe(const TraceValue& value);
+
+}  // namespace chainrule

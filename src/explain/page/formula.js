@@ -1,0 +1,168 @@
+// Formulas arrive as one line of text, such as "(P - Y) / 6". They are read by a small recursive
+// descent and set as MathML, with real fractions; every name of a value can be pointed at.
+
+const MATH = 'http://www.w3.org/1998/Math/MathML';
+
+function math(tag, ...children) {
+  const made = document.createElementNS(MATH, tag);
+  made.append(...children);
+  return made;
+}
+
+// W1' as a letter with an index and a prime; dZ1 with an upright d before it.
+function nameMath(name) {
+  const match = /^(d?)([A-Za-z_]+?)(\d*)('?)$/.exec(name);
+  if (!match) return math('mi', name);
+  let [, d, base, index, prime] = match;
+  if (d && !values.has(base + index) && !values.has(base)) [d, base] = ['', d + base];
+  const letter = math('mi', base.replaceAll('_', ' '));
+  let made = letter;
+  if (index && prime) made = math('msubsup', letter, math('mn', index), math('mo', '′'));
+  else if (index) made = math('msub', letter, math('mn', index));
+  else if (prime) made = math('msup', letter, math('mo', '′'));
+  if (!d) return made;
+  const upright = math('mi', 'd');
+  upright.setAttribute('mathvariant', 'normal');
+  return math('mrow', upright, made);
+}
+
+function pointable(name) {
+  const made = nameMath(name);
+  if (!values.has(name)) return made;
+  made.classList.add('name');
+  made.addEventListener('pointerenter', () => change({ hover: { value: name } }));
+  made.addEventListener('pointerleave', () => change({ hover: null }));
+  made.addEventListener('click', () => change({ selection: { value: name }, hover: null }));
+  return made;
+}
+
+const TOKEN = /\s*(?:(\d+(?:\.\d+)?(?:e[+-]?\d+)?)|([A-Za-z_][A-Za-z_0-9]*'?)|(.))/gu;
+
+class FormulaReader {
+  constructor(text) {
+    this.tokens = [...text.matchAll(TOKEN)].map(([, num, name, sign]) => ({ num, name, sign }));
+    this.at = 0;
+  }
+  sign() { return this.tokens[this.at]?.sign; }
+  take(sign) {
+    if (this.sign() !== sign) throw new SyntaxError(`expected ${sign}`);
+    this.at += 1;
+  }
+  all() {
+    const made = this.comparison();
+    if (this.at < this.tokens.length) throw new SyntaxError('left over');
+    return made.node;
+  }
+  comparison() {
+    let left = this.sum();
+    while ('<>≤≥≠='.includes(this.sign() ?? '§')) left = this.joined(left, this.sum);
+    return left;
+  }
+  sum() {
+    let left = this.product();
+    while ('+-−'.includes(this.sign() ?? '§')) left = this.joined(left, this.product);
+    return left;
+  }
+  joined(left, next) {
+    const sign = this.sign().replace('-', '−');
+    this.at += 1;
+    return { node: math('mrow', left.node, math('mo', sign), next.call(this).node) };
+  }
+  product() {
+    let left = this.unary();
+    while ('⊙·/'.includes(this.sign() ?? '§')) {
+      if (this.sign() !== '/') {
+        left = this.joined(left, this.unary);
+        continue;
+      }
+      this.at += 1;
+      const right = this.unary();
+      left = { node: math('mfrac', left.inner ?? left.node, right.inner ?? right.node) };
+    }
+    return left;
+  }
+  unary() {
+    const sign = this.sign();
+    if (sign === '-' || sign === '−') {
+      this.at += 1;
+      return { node: math('mrow', math('mo', '−'), this.unary().node) };
+    }
+    if (sign === 'Σ') {
+      this.at += 1;
+      return { node: math('mrow', math('mo', '∑'), this.unary().node) };
+    }
+    if (sign === '√') {
+      this.at += 1;
+      const under = this.power();
+      return { node: math('msqrt', under.inner ?? under.node) };
+    }
+    return this.power();
+  }
+  power() {
+    let base = this.atom();
+    for (;;) {
+      const sign = this.sign();
+      if (sign === 'ᵀ') {
+        this.at += 1;
+        base = { node: math('msup', base.node, math('mi', 'T')) };
+      } else if ('²³'.includes(sign ?? '§')) {
+        this.at += 1;
+        base = { node: math('msup', base.node, math('mn', sign === '²' ? '2' : '3')) };
+      } else if (sign === '^') {
+        this.at += 1;
+        const exponent = this.unary();
+        base = { node: math('msup', base.node, exponent.inner ?? exponent.node) };
+      } else {
+        return base;
+      }
+    }
+  }
+  atom() {
+    const token = this.tokens[this.at];
+    if (!token) throw new SyntaxError('too short');
+    this.at += 1;
+    if (token.num) return { node: math('mn', token.num) };
+    if (token.name) {
+      if (this.sign() !== '(') return { node: pointable(token.name) };
+      return { node: math('mrow', math('mi', token.name.replaceAll('_', ' ')), this.group('(', ')').node) };
+    }
+    this.at -= 1;
+    if (token.sign === '(') return this.group('(', ')');
+    if (token.sign === '[') return this.group('[', ']');
+    if (token.sign === '|') return this.group('|', '|');
+    throw new SyntaxError(token.sign);
+  }
+  group(open, close) {
+    this.take(open);
+    const parts = [this.comparison().node];
+    while (this.sign() === ',') {
+      this.at += 1;
+      parts.push(math('mo', ','), this.comparison().node);
+    }
+    this.take(close);
+    const inner = math('mrow', ...parts);
+    // A node can stand in one place only, so what a fraction takes without its parentheses is taken out.
+    const node = math('mrow', math('mo', open), inner, math('mo', close));
+    return open === '(' ? { node, inner } : { node };
+  }
+}
+
+// "name = formula" as an element. What cannot be read is shown as the text that it is.
+function formulaLine(v) {
+  const made = math('math');
+  const left = pointable(v.name);
+  if (!v.formula) {
+    made.append(left);
+    return made;
+  }
+  try {
+    made.append(math('mrow', left, math('mo', '='), new FormulaReader(v.formula).all()));
+  } catch {
+    made.append(math('mrow', left, math('mo', '='), math('mtext', v.formula)));
+  }
+  return made;
+}
+
+function nameLine(name) {
+  return math('math', nameMath(name));
+}
