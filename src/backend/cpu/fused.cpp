@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "backend/cpu/chain.h"
+#include "backend/cpu/functions.h"
 #include "backend/cpu/instruction.h"
 #include "backend/cpu/matmul.h"
 #include "backend/cpu/update.h"
@@ -15,30 +16,6 @@
 
 namespace chainrule::cpu {
 namespace {
-
-// The elementwise ops and what a chain calls them.
-constexpr std::pair<std::string_view, Fn> kFunctions[] = {
-    {"add", Fn::kAdd},           {"sub", Fn::kSub},
-    {"mul", Fn::kMul},           {"div", Fn::kDiv},
-    {"neg", Fn::kNeg},           {"pow", Fn::kPow},
-    {"maximum", Fn::kMaximum},   {"minimum", Fn::kMinimum},
-    {"less", Fn::kLess},         {"less_equal", Fn::kLessEqual},
-    {"greater", Fn::kGreater},   {"greater_equal", Fn::kGreaterEqual},
-    {"equal", Fn::kEqual},       {"not_equal", Fn::kNotEqual},
-    {"where", Fn::kWhere},       {"exp", Fn::kExp},
-    {"log", Fn::kLog},           {"sqrt", Fn::kSqrt},
-    {"abs", Fn::kAbs},           {"sign", Fn::kSign},
-    {"erf", Fn::kErf},           {"relu", Fn::kRelu},
-    {"sigmoid", Fn::kSigmoid},   {"tanh", Fn::kTanh},
-    {"softplus", Fn::kSoftplus}, {"to_float", Fn::kFromInt},
-};
-
-Fn function_of(const Node& node) {
-  for (const auto& [name, fn] : kFunctions) {
-    if (name == node.op->name) return fn;
-  }
-  throw Error("the CPU has no elementwise function " + std::string(node.op->name));
-}
 
 // Which of a fused node's inputs stands behind a value of its body.
 std::size_t input_index(const Node& fused, const Value& v) {
@@ -156,14 +133,15 @@ BoundChain chain_of(const Binding& binding, const Node* product) {
       registers[node.id] =
           add_input(binding.in[input_index(binding.node, from)], {walk.inner, walk.period});
     } else {
+      const std::optional<Fn> fn = function_of(node);
+      if (!fn) throw Error("the CPU has no elementwise function " + std::string(node.op->name));
       Chain::Register operands[3] = {0, 0, 0};
       for (std::size_t i = 0; i < node.inputs.size(); ++i) {
         const Node& from = node.inputs[i].node();
         if (!registers.contains(from.id)) registers[from.id] = whole(node.inputs[i]);
         operands[i] = registers.at(from.id);
       }
-      registers[node.id] =
-          bound.chain.add(function_of(node), operands[0], operands[1], operands[2]);
+      registers[node.id] = bound.chain.add(fn.value(), operands[0], operands[1], operands[2]);
     }
   }
   bound.chain.add_output(registers.at(result.node().id));
