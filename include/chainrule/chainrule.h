@@ -19,4 +19,5 @@
 #include "chainrule/simplify.h"
 #include "chainrule/tensor.h"
 #include "chainrule/trace.h"
+#include "chainrule/trace_text.h"
 #include "chainrule/train.h"

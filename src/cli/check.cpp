@@ -11,7 +11,7 @@
 #include "cli/commands.h"
 #include "cli/network_source.h"
 #include "cli/source.h"
-#include "cli/text_table.h"
+#include "explain/text_table.h"
 
 namespace chainrule::cli {
 namespace {

@@ -1,9 +1,9 @@
 // Padding by letters.
-#include "cli/text_table.h"
+#include "explain/text_table.h"
 
 #include <algorithm>
 
-namespace chainrule::cli {
+namespace chainrule {
 
 std::size_t letters(const std::string& text) {
   return static_cast<std::size_t>(
@@ -20,7 +20,8 @@ std::string TextTable::to_text(const std::string& indent) const {
     std::string line = indent;
     for (std::size_t i = 0; i < row.size(); ++i) {
       const std::string space(widths[i] - letters(row[i]), ' ');
-      line += (i == 0 ? "" : "  ") + (alignment_[i] == 'r' ? space + row[i] : row[i] + space);
+      line += std::string(i == 0 ? 0 : gap_, ' ') +
+              (alignment_[i] == 'r' ? space + row[i] : row[i] + space);
     }
     line.erase(line.find_last_not_of(' ') + 1);
     text += line + "\n";
@@ -28,4 +29,4 @@ std::string TextTable::to_text(const std::string& indent) const {
   return text;
 }
 
-}  // namespace chainrule::cli
+}  // namespace chainrule
