@@ -46,6 +46,20 @@ struct TraceLayer {
   std::vector<std::string> parameters;  // "W1", "b1"
 };
 
+/// A recurrent layer, or one direction of one of its levels, along the time axis.
+struct TraceSequence {
+  std::size_t layer = 0;            // counted from 1
+  std::vector<std::string> inputs;  // names of values by time step: "X_0", "X_1", …
+  std::vector<std::string> states;  // "H1_0", "H1_1", …
+  bool reverse = false;             // computed from the last time step to the first
+  /// For each time step t the Jacobian of the last computed state with respect to that of step t:
+  /// the product of the Jacobians of single steps in between. [rows, H, H], entry [b, i, j] is
+  /// ∂h_last[b, i]/∂h_t[b, j].
+  std::vector<Tensor> jacobians;
+  /// Their spectral norms, [t][row]: by what factor a small change of the state at step t can grow.
+  std::vector<std::vector<double>> norms;
+};
+
 /// A training step: forward pass, loss, gradients, update, evaluated in float64.
 struct Trace {
   std::string network;    // "linear 16, relu, linear 10"
@@ -53,7 +67,8 @@ struct Trace {
   double lr = 0;
   std::int64_t rows = 0;
   std::vector<TraceLayer> layers;
-  std::vector<TraceValue> values;  // in the order in which they are computed
+  std::vector<TraceValue> values;        // in the order in which they are computed
+  std::vector<TraceSequence> sequences;  // of recurrent layers, which are unrolled
   double loss = 0;
   double loss_after = 0;              // of the same batch with the new parameters
   std::string output;                 // the value that is compared with the target: "Z2", or "P"
@@ -82,7 +97,8 @@ struct TraceOptions {
 /// Names are those of a textbook: the input is X; layers with weights are counted, so that the
 /// first has W1, b1 and gives Z1, and the activation that follows gives A1; the probabilities of a
 /// classifier are P and its target in one-hot form is Y. dZ1 is the gradient of Z1, and W1' is W1
-/// after the step. What several formulas share and nobody named is called u1, u2, …
+/// after the step. A recurrent layer is unrolled: H1_0, H1_1, … are its states and U1 its recurrent
+/// weights. What several formulas share and nobody named is called u1, u2, …
 ///
 /// `parameters` are named as in the model file. States of the optimiser are taken from there, and
 /// are zero where they are not. requires  batch has at least one row. throws    ShapeError naming

@@ -73,6 +73,14 @@ json layer_json(const TraceLayer& layer) {
 json trace_json(const Trace& trace) {
   json values = json::array();
   for (const TraceValue& v : trace.values) values.push_back(value_json(v));
+  json sequences = json::array();
+  for (const TraceSequence& s : trace.sequences) {
+    sequences.push_back({{"layer", s.layer},
+                         {"inputs", s.inputs},
+                         {"states", s.states},
+                         {"reverse", s.reverse},
+                         {"norms", s.norms}});
+  }
   json layers = json::array();
   for (const TraceLayer& layer : trace.layers) layers.push_back(layer_json(layer));
   return {{"network", trace.network}, {"optimizer", trace.optimizer},
@@ -80,7 +88,8 @@ json trace_json(const Trace& trace) {
           {"loss", trace.loss},       {"lossAfter", trace.loss_after},
           {"output", trace.output},   {"features", trace.features},
           {"classes", trace.classes}, {"layers", layers},
-          {"values", values},         {"stages", page_stages(trace)}};
+          {"values", values},         {"stages", page_stages(trace)},
+          {"sequences", sequences}};
 }
 
 // Nothing in the data may end the script element or begin a comment in it.

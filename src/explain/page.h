@@ -15,11 +15,13 @@ nlohmann::json page_stages(const Trace& trace);
 
 /// How one number of a value comes about, as far as it can be said in a line; null where it cannot.
 ///
-///     {op: affine, x, w, b}                 z[r, j] = Σ_i x[r, i]·w[i, j] + b[j]
-///     {op: product, a, at, b, bt}           of matrices, either of them transposed
-///     {op: elementwise, of: [names]}        the formula, number by number
-///     {op: sum, of}                         over the rows
-///     {op: softmax, of}                     along a row
+///     {op: elementwise, of: [names]}   the formula, number by number
+///     {op: softmax, of}                along a row
+///     {op: terms, parts}               a sum of parts, each of them one of
+///         {kind: product, a, at, b, bt}    of matrices, either of them transposed
+///         {kind: rows, of}                 the sum over the rows
+///         {kind: bias, of}                 one number for each column
+///         {kind: same, of}                 the number at the same place
 nlohmann::json page_recipe(const TraceValue& value);
 
 }  // namespace chainrule

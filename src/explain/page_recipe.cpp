@@ -15,7 +15,8 @@ using nlohmann::json;
 
 // Stretching and casting leave each number as it is.
 Value seen_through(Value v) {
-  while (v.name().empty() && v.node().op->formula == "{0}") v = v.node().inputs[0];
+  while (v.name().empty() && v.node().op->formula.of(v.node()).text == "{0}")
+    v = v.node().inputs[0];
   return v;
 }
 
@@ -34,26 +35,47 @@ std::optional<Factor> factor(const Value& given) {
   return Factor{inner.name(), true};
 }
 
-json product(const Node& node) {
-  const std::optional<Factor> a = factor(node.inputs[0]);
-  const std::optional<Factor> b = factor(node.inputs[1]);
-  if (!a || !b || node.types[0].shape.size() != 2) return nullptr;
-  return {{"op", "product"},
-          {"a", a->name},
-          {"at", a->transposed},
-          {"b", b->name},
-          {"bt", b->transposed}};
+// One part of a sum: a product of named matrices, a sum over rows, a bias, or a value as it is.
+json unnamed_part(const Value& v, const Shape& shape) {
+  if (is(v, "matmul") && shape.size() == 2) {
+    const std::optional<Factor> a = factor(v.node().inputs[0]);
+    const std::optional<Factor> b = factor(v.node().inputs[1]);
+    if (!a || !b) return nullptr;
+    return {{"kind", "product"},
+            {"a", a->name},
+            {"at", a->transposed},
+            {"b", b->name},
+            {"bt", b->transposed}};
+  }
+  if (is(v, "sum") && v.node().integers("axes") == std::vector<std::int64_t>{0}) {
+    const Value rows = seen_through(v.node().inputs[0]);
+    if (!rows.name().empty()) return {{"kind", "rows"}, {"of", rows.name()}};
+  }
+  return nullptr;
 }
 
-json affine(const Node& node) {
-  const Value product = seen_through(node.inputs[0]);
-  const Value bias = seen_through(node.inputs[1]);
-  if (!product.name().empty() || !is(product, "matmul")) return nullptr;
-  if (bias.name().empty() || bias.shape().size() != 1) return nullptr;
-  const std::optional<Factor> x = factor(product.node().inputs[0]);
-  const std::optional<Factor> w = factor(product.node().inputs[1]);
-  if (!x || !w || x->transposed || w->transposed) return nullptr;
-  return {{"op", "affine"}, {"x", x->name}, {"w", w->name}, {"b", bias.name()}};
+json part(const Value& given, const Shape& shape) {
+  const Value v = seen_through(given);
+  if (v.name().empty()) return unnamed_part(v, shape);
+  if (v.shape() == shape) return {{"kind", "same"}, {"of", v.name()}};
+  if (v.shape().size() == 1 && v.shape()[0] == shape.back()) {
+    return {{"kind", "bias"}, {"of", v.name()}};
+  }
+  return nullptr;
+}
+
+// Collects the parts of nested sums; false when one of them is something else.
+bool parts_of(const Value& given, const Shape& shape, bool top, json& parts) {
+  const Value v = top ? given : seen_through(given);
+  if (is(v, "add") && (top || v.name().empty())) {
+    return parts_of(v.node().inputs[0], shape, false, parts) &&
+           parts_of(v.node().inputs[1], shape, false, parts);
+  }
+  // The value itself has a name, but is looked into.
+  json found = top ? unnamed_part(v, shape) : part(v, shape);
+  if (found.is_null()) return false;
+  parts.push_back(std::move(found));
+  return true;
 }
 
 // Collects the named values under `v`; false where some number depends on more than its
@@ -92,15 +114,13 @@ json page_recipe(const TraceValue& traced) {
   const Value& value = traced.value;
   const Node& node = value.node();
   if (node.op->source || traced.name != value.name()) return nullptr;
-  if (is(node, "matmul")) return product(node);
   if (is(node, "softmax")) return of_one("softmax", node.inputs[0]);
-  if (is(node, "sum") && node.integers("axes") == std::vector<std::int64_t>{0}) {
-    return of_one("sum", node.inputs[0]);
+  if (json found = elementwise(value); !found.is_null()) return found;
+  json parts = json::array();
+  if (!value.shape().empty() && parts_of(value, value.shape(), true, parts)) {
+    return {{"op", "terms"}, {"parts", parts}};
   }
-  if (is(node, "add")) {
-    if (json found = affine(node); !found.is_null()) return found;
-  }
-  return elementwise(value);
+  return nullptr;
 }
 
 }  // namespace chainrule

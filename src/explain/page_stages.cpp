@@ -131,10 +131,12 @@ json gradient_stage(const Trace& trace) {
 json backward_stage(const Trace& trace, const TraceLayer& layer, const std::string& shown) {
   const LayerKind* kind = kind_of(layer);
   const std::string_view text = kind == nullptr ? "" : kind->backward;
+  const TraceValue* arrived = trace.gradient_of(layer.input);
   json lines = json::array();
   for (const TraceValue& v : trace.values) {
     const bool of_layer = v.part == TracePart::kBackward && v.layer == layer.number;
-    const bool into = v.of == layer.input && v.part == TracePart::kBackward;
+    const bool into =
+        v.part == TracePart::kBackward && arrived != nullptr && v.value == arrived->value;
     const bool of_output = v.of == layer.output;
     if ((of_layer && !of_output && v.name != shown) || into) lines.push_back(v.name);
   }
@@ -143,6 +145,101 @@ json backward_stage(const Trace& trace, const TraceLayer& layer, const std::stri
   return stage("backward", layer.number, mark,
                fmt::format("Backward: layer {}, {}", layer.number, layer.text), words(text, layer),
                std::move(lines));
+}
+
+// ── through time ─────────────────────────────────────────────────────────────
+
+bool is_recurrent(const Trace& trace, const TraceLayer& layer) {
+  return std::any_of(trace.sequences.begin(), trace.sequences.end(),
+                     [&](const TraceSequence& s) { return s.layer == layer.number; });
+}
+
+// Which state of which sequence a name is.
+struct Place {
+  const TraceSequence* sequence = nullptr;
+  std::size_t step = 0;
+};
+
+Place place_of(const Trace& trace, const std::string& state) {
+  for (const TraceSequence& sequence : trace.sequences) {
+    const auto at = std::find(sequence.states.begin(), sequence.states.end(), state);
+    if (at != sequence.states.end()) {
+      return {&sequence, static_cast<std::size_t>(at - sequence.states.begin())};
+    }
+  }
+  return {};
+}
+
+std::string step_text(const Place& place) {
+  const std::vector<std::string>& states = place.sequence->states;
+  const std::size_t t = place.step;
+  const bool first = place.sequence->reverse ? t + 1 == states.size() : t == 0;
+  const std::string state = states[t];
+  const std::string input = t < place.sequence->inputs.size() ? place.sequence->inputs[t] : "";
+  const std::string reads = input.empty() ? "the input of this step" : "the input " + input;
+  if (first) {
+    return fmt::format(
+        "The layer reads {}. It has nothing to remember yet, so its state {} depends "
+        "on that alone.",
+        reads, state);
+  }
+  return fmt::format(
+      "The layer reads {} and its own state from the step before, {}. Together they "
+      "give the new state {}. The weights are the same at every step.",
+      reads, states[place.sequence->reverse ? t + 1 : t - 1], state);
+}
+
+// A stage for each state, with what was computed on the way to it.
+void forward_through_time(const Trace& trace, const TraceLayer& layer, json& stages) {
+  json lines = json::array();
+  for (const TraceValue& v : trace.values) {
+    if (v.part != TracePart::kForward || v.layer != layer.number) continue;
+    lines.push_back(v.name);
+    const Place place = place_of(trace, v.name);
+    if (place.sequence == nullptr) continue;
+    stages.push_back(stage(
+        "forward", layer.number, v.name,
+        fmt::format("Forward: layer {}, {}, time step {}", layer.number, layer.text, place.step),
+        step_text(place), std::move(lines)));
+    lines = json::array();
+  }
+  for (const json& line : lines) stages.back()["lines"].push_back(line);
+}
+
+std::string back_text(const Trace& trace, const Place& place) {
+  const TraceSequence& sequence = *place.sequence;
+  const std::vector<double>& norms = sequence.norms[place.step];
+  const std::string last = sequence.reverse ? sequence.states.front() : sequence.states.back();
+  const std::string factor = fmt::format("{:.3g}", *std::max_element(norms.begin(), norms.end()));
+  return fmt::format(
+      "Back through time: through the same cell, the other way, the gradient comes to {0}. Every "
+      "step multiplies it by one more Jacobian. The product of those between {0} and {1} has norm "
+      "{2}{3}: a small change of {0} changes {1} by no more than that factor.",
+      sequence.states[place.step], last, factor,
+      trace.rows > 1 ? " (the largest of the batch)" : "");
+}
+
+void backward_through_time(const Trace& trace, const TraceLayer& layer, json& stages) {
+  const TraceValue* arrived = trace.gradient_of(layer.output);
+  json lines = json::array();
+  for (const TraceValue& v : trace.values) {
+    if (v.part != TracePart::kBackward || v.layer != layer.number) continue;
+    if (arrived != nullptr && v.value == arrived->value) continue;
+    lines.push_back(v.name);
+    const Place place = place_of(trace, v.of);
+    if (place.sequence == nullptr) continue;
+    stages.push_back(stage("backward", layer.number, v.name,
+                           fmt::format("Backward: layer {}, {}, to time step {}", layer.number,
+                                       layer.text, place.step),
+                           back_text(trace, place), std::move(lines)));
+    lines = json::array();
+  }
+  stages.push_back(
+      stage("backward", layer.number, "d" + layer.parameters.front(),
+            fmt::format("Backward: the weights of layer {}, {}", layer.number, layer.text),
+            "Every time step used the same weights, so a weight's gradient is the sum "
+            "of what each of them says.",
+            std::move(lines)));
 }
 
 json update_stage(const Trace& trace) {
@@ -168,11 +265,21 @@ json update_stage(const Trace& trace) {
 json page_stages(const Trace& trace) {
   json stages = json::array();
   stages.push_back(input_stage(trace));
-  for (const TraceLayer& layer : trace.layers) stages.push_back(forward_stage(trace, layer));
+  for (const TraceLayer& layer : trace.layers) {
+    if (is_recurrent(trace, layer)) {
+      forward_through_time(trace, layer, stages);
+    } else {
+      stages.push_back(forward_stage(trace, layer));
+    }
+  }
   stages.push_back(loss_stage(trace));
   stages.push_back(gradient_stage(trace));
   const std::string shown = first_gradient(trace);
   for (std::size_t i = trace.layers.size(); i-- > 0;) {
+    if (is_recurrent(trace, trace.layers[i])) {
+      backward_through_time(trace, trace.layers[i], stages);
+      continue;
+    }
     json back = backward_stage(trace, trace.layers[i], shown);
     // A softmax before the loss has handed its gradient on already; the first activation of an
     // input without weights has none.

@@ -12,11 +12,12 @@
 #include <utility>
 
 #include "chainrule/error.h"
-#include "chainrule/explain.h"
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
 #include "chainrule/simplify.h"
 #include "compiler/passes.h"
+#include "explain/notation.h"
+#include "explain/unroll.h"
 #include "graph/op.h"
 #include "train/loss.h"
 
@@ -42,7 +43,8 @@ class Namer {
       layer.parameters.push_back(parameter(info, network));
     }
     const Value output = network.layer_outputs[number - 1];
-    if (output.name().empty()) output.named(free_name(phrase, has_weights));
+    const bool recurrent = output.node().types.size() > 1;
+    if (output.name().empty()) output.named(free_name(phrase, has_weights, recurrent));
     layer.output = output.name();
     previous_ = layer.output;
     layer_of[layer.output] = number;
@@ -51,13 +53,12 @@ class Namer {
 
   std::map<std::string, std::string> real_name;  // of a parameter: W1 → 1.weight
   std::map<std::string, std::size_t> layer_of;
+  std::map<std::string, std::string> cuts;  // X_2 → X[:, 2, :]
   std::vector<TraceLayer> layers;
 
  private:
   std::string parameter(const ParameterInfo& info, const Network& network) {
-    const std::string base = info.name.substr(info.name.find('.') + 1);
-    const std::string letter = base == "weight" ? "W" : base == "bias" ? "b" : base;
-    const std::string name = fmt::format("{}{}", letter, count_);
+    const std::string name = display_name(info.name.substr(info.name.find('.') + 1));
     Graph& graph = network.output.graph();
     graph.set_name(graph.find(info.name), name);
     taken_.insert(name);
@@ -66,11 +67,24 @@ class Namer {
     return name;
   }
 
-  // Z1 for what weights give, A1 for the activation after it, then the layer's initial, as in D1.
-  std::string free_name(const Phrase& phrase, bool has_weights) {
+  // "weight" → "W1", "level2.backward.weight" → "W1_level2_backward".
+  std::string display_name(const std::string& base) const {
+    static const std::map<std::string, std::string> kLetters{
+        {"weight", "W"}, {"bias", "b"}, {"recurrent", "U"}, {"recurrent_bias", "bU"}};
+    const std::size_t dot = base.rfind('.');
+    const std::string last = dot == std::string::npos ? base : base.substr(dot + 1);
+    const auto letter = kLetters.find(last);
+    std::string where = dot == std::string::npos ? "" : "_" + base.substr(0, dot);
+    std::replace(where.begin(), where.end(), '.', '_');
+    return fmt::format("{}{}{}", letter != kLetters.end() ? letter->second : last, count_, where);
+  }
+
+  // Z1 for what weights give, H1 for a recurrent state, A1 for the activation after it, then the
+  // layer's initial, as in D1.
+  std::string free_name(const Phrase& phrase, bool has_weights, bool recurrent) {
     const char initial =
         static_cast<char>(std::toupper(static_cast<unsigned char>(phrase.name[0])));
-    std::string name = fmt::format("{}{}", has_weights ? 'Z' : 'A', count_);
+    std::string name = fmt::format("{}{}", recurrent ? 'H' : has_weights ? 'Z' : 'A', count_);
     if (taken_.contains(name)) name = fmt::format("{}{}", initial, count_);
     while (taken_.contains(name)) name += "b";
     taken_.insert(name);
@@ -96,26 +110,81 @@ struct Step {
   Namer names;
   std::string output;
   std::map<std::string, std::string> gradients;  // Z1 → the name of the value that is its gradient
+  std::vector<std::string> trained;
+  std::vector<TraceSequence> sequences;
 };
+
+Value output_of(const Graph& graph, const std::string& name) {
+  for (const auto& [known, value] : graph.outputs()) {
+    if (known == name) return value;
+  }
+  return {};
+}
+
+bool is_zero(const Value& v) { return is(v, "constant") && v.node().real("value") == 0; }
+
+// What is multiplied by a constant 0, such as the state before the first time step, is left out.
+// The compiler must not do this, since 0·∞ is no 0; a reader is glad of it.
+GraphPtr without_zeros(const Graph& graph) {
+  return rewrite(graph, [](Graph& target) -> Rule {
+    return [&target](const Node& node,
+                     const std::vector<Value>& inputs) -> std::optional<std::vector<Value>> {
+      if (!is(node, "matmul") && !is(node, "mul")) return std::nullopt;
+      if (std::none_of(inputs.begin(), inputs.end(), is_zero)) return std::nullopt;
+      return std::vector<Value>{constant(target, 0.0, node.types[0].shape)};
+    };
+  });
+}
+
+// A transposed matrix is written where it is used, and needs no name even when it is used twice.
+GraphPtr own_transposes(const Graph& graph) {
+  return drop_unused(*rewrite(graph, [](Graph& target) -> Rule {
+    return [&target](const Node& node,
+                     std::vector<Value> inputs) -> std::optional<std::vector<Value>> {
+      for (Value& input : inputs) {
+        if (!is(input, "transpose") || !input.name().empty()) continue;
+        const Node& copied = input.node();
+        input = target.append(*copied.op, copied.inputs, copied.attributes).output();
+      }
+      const Node& made = target.append(*node.op, inputs, node.attributes, node.body);
+      std::vector<Value> outputs;
+      for (std::size_t i = 0; i < node.types.size(); ++i) outputs.push_back(made.output(i));
+      return outputs;
+    };
+  }));
+}
 
 // Named functions such as softmax stay; a macro op whose formula is an expression becomes that
 // expression, so that its parts can be named and shared. Updates have short formulas too.
 GraphPtr for_reading(const Graph& graph) {
   const GraphPtr plain = simplify(graph);
-  return simplify(*expand_macros(*plain, [](const Node& node) {
-    return node.op->binding == Binding::kAtom && !node.op->update;
-  }));
+  const GraphPtr written_out = expand_macros(*plain, [](const Node& node) {
+    return node.op->formula.of(node).binding == Binding::kAtom && !node.op->update;
+  });
+  return own_transposes(*simplify(*without_zeros(*written_out)));
 }
 
-void append_gradients(Step& step, Value loss, const Network& network) {
-  std::vector<Value> of = network.layer_outputs;
-  of.insert(of.end(), network.trained.begin(), network.trained.end());
-  const std::vector<Value> gradients = gradient(loss, of);
-  std::set<std::string> seen;
+// The gradients of layers' outputs, of states along a sequence and of weights.
+void append_gradients(Step& step, const std::vector<Value>& weights) {
+  std::vector<std::string> names;
+  std::vector<Value> of;
+  const auto add = [&](const std::string& name, Value value) {
+    if (std::find(names.begin(), names.end(), name) != names.end()) return;
+    names.push_back(name);
+    of.push_back(value);
+  };
+  for (const TraceSequence& sequence : step.sequences) {
+    for (const std::string& state : sequence.states) add(state, output_of(*step.graph, state));
+  }
+  for (const TraceLayer& layer : step.names.layers) {
+    add(layer.output, output_of(*step.graph, layer.output));
+  }
+  for (const Value& weight : weights) add(weight.name(), weight);
+  const std::vector<Value> gradients = gradient(output_of(*step.graph, "loss"), of);
   for (std::size_t i = 0; i < of.size(); ++i) {
-    if (is(gradients[i], "constant") || !seen.insert(of[i].name()).second) continue;
-    step.graph->output("d" + of[i].name(), gradients[i]);
-    step.gradients[of[i].name()] = "d" + of[i].name();
+    if (is(gradients[i], "constant")) continue;
+    step.graph->output("d" + names[i], gradients[i]);
+    step.gradients[names[i]] = "d" + names[i];
   }
 }
 
@@ -131,12 +200,14 @@ void rename_states(Graph& graph, Namer& names) {
   }
 }
 
-Step build_step(const Sequential& model, const Dataset& batch, const TraceOptions& options) {
-  Step step{std::make_unique<Graph>("step"), {}, "", {}};
+// The forward pass and the loss; every value that is shown is an output.
+Step build_forward(const Sequential& model, const Dataset& batch, const TraceOptions& options) {
+  Step step;
+  step.graph = std::make_unique<Graph>("step");
   Graph& graph = *step.graph;
   const auto classes = static_cast<std::int64_t>(batch.classes.size());
-  const Value x = graph.input("X", {DType::kF32, batch.x.shape()});
-  const Value lr = graph.input("lr", kScalar);
+  const Value x = graph.input("X", {model.input_dtype(), batch.x.shape()});
+  graph.input("lr", kScalar);
   const Value count = graph.input("step", kScalar);
   Network network = model.build(x, {.mode = Mode::kTrain, .step = count, .seed = options.seed});
   for (std::size_t i = 0; i < model.layers().size(); ++i) {
@@ -154,16 +225,44 @@ Step build_step(const Sequential& model, const Dataset& batch, const TraceOption
     }
   }
   for (const Value& value : network.layer_outputs) {
-    const auto& outputs = graph.outputs();
-    const bool known = std::any_of(outputs.begin(), outputs.end(),
-                                   [&](const auto& o) { return o.first == value.name(); });
-    if (!known) graph.output(value.name(), value);
+    if (!output_of(graph, value.name())) graph.output(value.name(), value);
   }
   graph.output("loss", loss);
-  append_gradients(step, loss, network);
-  apply(options.optimizer, loss, network.trained, lr, count, options.clip);
-  rename_states(graph, step.names);
-  step.graph = for_reading(graph);
+  for (const Value& weight : network.trained) step.trained.push_back(weight.name());
+  return step;
+}
+
+void give_layers(std::vector<TraceSequence>& sequences, Step& step) {
+  for (TraceSequence& sequence : sequences) {
+    for (const TraceLayer& layer : step.names.layers) {
+      const std::string of = sequence.states[0].substr(1, sequence.states[0].rfind('_') - 1);
+      const auto& own = layer.parameters;
+      if (std::find(own.begin(), own.end(), "W" + of) != own.end()) sequence.layer = layer.number;
+    }
+    for (std::size_t t = 0; t < sequence.states.size(); ++t) {
+      step.names.layer_of[sequence.states[t]] = sequence.layer;
+      for (const char letter : std::string_view("ZCIFGORNM")) {
+        step.names.layer_of[letter + sequence.states[t].substr(1)] = sequence.layer;
+      }
+      if (t >= sequence.inputs.size()) continue;
+      const std::string& input = sequence.inputs[t];
+      step.names.layer_of[input] = sequence.layer;
+      step.names.cuts[input] = fmt::format("{}[:, {}, :]", input.substr(0, input.rfind('_')), t);
+    }
+  }
+}
+
+Step build_step(const Sequential& model, const Dataset& batch, const TraceOptions& options) {
+  Step step = build_forward(model, batch, options);
+  step.graph = unroll_sequences(*step.graph, step.sequences);
+  give_layers(step.sequences, step);
+  std::vector<Value> weights;
+  for (const std::string& name : step.trained) weights.push_back(step.graph->find(name));
+  append_gradients(step, weights);
+  apply(options.optimizer, output_of(*step.graph, "loss"), weights, step.graph->find("lr"),
+        step.graph->find("step"), options.clip);
+  rename_states(*step.graph, step.names);
+  step.graph = for_reading(*step.graph);
   return step;
 }
 
@@ -184,17 +283,13 @@ std::vector<bool> needed_for(const Graph& graph, const std::vector<Value>& value
 
 // What several formulas need and nobody named.
 void name_shared_values(Graph& graph) {
-  std::map<std::pair<std::int64_t, std::size_t>, int> readers;
-  for (const Node& node : graph.nodes()) {
-    for (const Value& input : node.inputs) ++readers[{input.node().id, input.index()}];
-  }
+  const Writer writer(graph, Notation::kText);
   int count = 0;
   for (const Node& node : graph.nodes()) {
-    if (node.op->source || is(node, "constant") || node.op->formula == "{0}") continue;
     for (std::size_t i = 0; i < node.types.size(); ++i) {
       const Value value = node.output(i);
-      if (value.name().empty() && readers[{node.id, i}] > 1)
-        value.named(fmt::format("u{}", ++count));
+      if (!value.name().empty() || !writer.has_line(value)) continue;
+      value.named(fmt::format("u{}", ++count));
     }
   }
 }
@@ -205,28 +300,10 @@ void name_updates(Graph& graph) {
   }
 }
 
-// The right sides of formulas(), by name.
-std::map<std::string, std::string> right_sides(const Graph& graph) {
-  std::map<std::string, std::string> sides;
-  const std::string text = formulas(graph);
-  std::size_t at = 0;
-  while (at < text.size()) {
-    const std::size_t end = text.find('\n', at);
-    const std::string line = text.substr(at, end - at);
-    at = end + 1;
-    const std::size_t equals = line.find(" = ");
-    if (equals == std::string::npos) continue;
-    const std::string name = line.substr(2, line.find(' ', 2) - 2);
-    std::string right = line.substr(equals + 3, line.rfind("  [") - equals - 3);
-    right.erase(right.find_last_not_of(' ') + 1);
-    sides[name] = right;
-  }
-  return sides;
-}
-
 class Reader {
  public:
-  Reader(Step& step, const TensorMap& feed) : step_(step), graph_(*step.graph), run_(graph_, feed) {
+  Reader(Step& step, const TensorMap& feed)
+      : step_(step), graph_(*step.graph), run_(graph_, feed), writer_(graph_, Notation::kText) {
     std::vector<Value> forward;
     std::vector<Value> gradients;
     for (const auto& [name, value] : graph_.outputs()) {
@@ -236,7 +313,6 @@ class Reader {
     forward_ = needed_for(graph_, forward);
     gradients.insert(gradients.end(), forward.begin(), forward.end());
     backward_ = needed_for(graph_, gradients);
-    right_ = right_sides(graph_);
   }
 
   std::vector<TraceValue> values() {
@@ -277,11 +353,14 @@ class Reader {
     v.part = part_of(value);
     v.value = value;
     v.numbers = run_.value(value);
-    if (!value.node().op->source) v.formula = right_[value.name()];
+    if (!value.node().op->source) v.formula = writer_.right_side(value);
+    if (const auto cut = step_.names.cuts.find(name); cut != step_.names.cuts.end()) {
+      v.formula = cut->second;
+    }
     if (const auto real = step_.names.real_name.find(name); real != step_.names.real_name.end()) {
       v.parameter = real->second;
     }
-    if (name[0] == 'd' && step_.gradients.contains(name.substr(1))) v.of = name.substr(1);
+    if (name[0] == 'd' && part_of(value) == TracePart::kBackward) v.of = primal(name.substr(1));
     for (const auto& [parameter, next] : graph_.updates()) {
       if (next == value && name == parameter.name() + "'") v.of = parameter.name();
     }
@@ -290,6 +369,15 @@ class Reader {
       v.layer = layer->second;
     }
     return v;
+  }
+
+  // The name if there is a value of that name, else "".
+  std::string primal(const std::string& name) const {
+    if (step_.gradients.contains(name)) return name;
+    for (const Node& node : graph_.nodes()) {
+      if (std::find(node.names.begin(), node.names.end(), name) != node.names.end()) return name;
+    }
+    return "";
   }
 
   // A shared value belongs to the layer of the first that reads it.
@@ -316,7 +404,7 @@ class Reader {
   Evaluation run_;
   std::vector<bool> forward_;
   std::vector<bool> backward_;
-  std::map<std::string, std::string> right_;
+  Writer writer_;
 };
 
 TensorMap feed_of(const Step& step, const TensorMap& parameters, const Dataset& batch, double lr,
@@ -360,6 +448,8 @@ Trace trace(const Sequential& network, const TensorMap& parameters, const Datase
   trace.rows = batch.x.shape().at(0);
   trace.layers = step.names.layers;
   trace.values = reader.values();
+  trace.sequences = step.sequences;
+  for (TraceSequence& sequence : trace.sequences) add_jacobians(*step.graph, feed, sequence);
   trace.output = step.output;
   trace.features = batch.features;
   trace.classes = batch.classes;

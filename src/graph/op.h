@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "chainrule/graph.h"
+#include "graph/spelling.h"
 
 namespace chainrule {
 
@@ -64,11 +65,11 @@ using Grads = std::vector<Value>;  // one an input; the empty Value where there 
 using InferRule = Types (*)(const Node& node);
 using EvalRule = void (*)(const Eval& eval);
 using GradRule = Grads (*)(const Node& node, Value dy);
+/// For an op of several outputs whose gradients belong together: dy has one cotangent an output,
+/// the empty Value where none arrives. No Grads at all: differentiate what `expand` makes of it.
+using JointGradRule = Grads (*)(const Node& node, std::span<const Value> dy);
 using ExpandRule = std::vector<Value> (*)(const Node& node);
 using SampleRule = void (*)(Sampler& sampler);
-
-/// How tightly a formula binds: a looser formula inside a tighter one is put in parentheses.
-enum class Binding { kSum, kProduct, kUnary, kPower, kAtom };
 
 constexpr int kAnyInputs = -1;
 
@@ -83,16 +84,24 @@ Grads gradient_of_expansion(const Node& node, Value dy);
 /// op has `expand`, its meaning in other ops, and no eval.
 struct OpRules {
   std::string_view name;
-  std::string_view formula;  // {0}, {1} … stand for the inputs, {name} for an attribute
-  Binding binding = Binding::kAtom;
+  Spelling formula;                  // in Unicode
+  Binding binding = Binding::kAtom;  // of `formula`, unless that is a rule
+  Spelling latex = {};               // by default made of `formula`
+  Spelling numpy = {};  // a macro op without one is expanded before it is written as code
+  Spelling torch = {};  // by default NumPy's, with torch for np
   int inputs = 1;
-  bool elementwise = false;  // out[i] depends on in[i] alone
-  bool source = false;       // its value comes from outside the graph
-  bool update = false;       // output i is the next value of input i
+  bool elementwise = false;     // out[i] depends on in[i] alone
+  bool associative = false;     // a ∘ (b ∘ c) = (a ∘ b) ∘ c
+  bool truth = false;           // the result is 0 or 1: in code, False or True
+  bool source = false;          // its value comes from outside the graph
+  bool update = false;          // output i is the next value of input i
+  std::string_view gates = {};  // of a recurrent op: letters, as "IFGO", for the parts of each of
+                                // the rows that it saves after its states
   InferRule infer = nullptr;
   EvalRule eval = nullptr;
   ExpandRule expand = nullptr;
   GradRule grad = nullptr;
+  JointGradRule joint_grad = nullptr;  // in the place of grad
   SampleRule samples = nullptr;
 };
 
@@ -105,7 +114,9 @@ consteval OpRules checked(OpRules rules) {
     throw "an op has either a meaning (eval) or an expansion (expand)";
   }
   if (!rules.source && rules.samples == nullptr) throw "an op needs samples";
-  if (rules.grad == nullptr) throw "an op has a gradient rule, or is not_differentiable";
+  if ((rules.grad == nullptr) == (rules.joint_grad == nullptr)) {
+    throw "an op has a gradient rule, or is not_differentiable";
+  }
   return rules;
 }
 

@@ -56,6 +56,9 @@ const Op kCrossEntropy{checked({
     .name = "cross_entropy",
     .formula = "-Σ {1} ⊙ log({0} + {epsilon})",
     .binding = Binding::kUnary,
+    .latex = {R"(-\sum {1} \odot \log\left({0} + {epsilon}\right))", Binding::kUnary},
+    .numpy = {"-np.sum({1} * np.log({0} + {epsilon}), axis=-1)", Binding::kUnary},
+    .torch = {"-torch.sum({1} * torch.log({0} + {epsilon}), dim=-1)", Binding::kUnary},
     .inputs = 2,
     .infer = [](const Node& n) -> Types {
       same_as_all_inputs(n);
@@ -84,6 +87,7 @@ const Op kCrossEntropyBackward{checked({
     .name = "cross_entropy_backward",
     .formula = "-{1} / ({0} + {epsilon}) ⊙ {2}",
     .binding = Binding::kProduct,
+    .latex = {R"(-\frac{{1}}{{0} + {epsilon}} \odot {2})", Binding::kProduct},
     .inputs = 3,
     .infer = same_as_scores,
     .expand = [](const Node& n) -> std::vector<Value> {
@@ -104,6 +108,7 @@ const Op kSoftmaxCrossEntropy{checked({
     .name = "softmax_cross_entropy",
     .formula = "-Σ {1} ⊙ log_softmax({0})",
     .binding = Binding::kUnary,
+    .latex = {R"(-\sum {1} \odot \log \operatorname{softmax}\left({0}\right))", Binding::kUnary},
     .inputs = 2,
     .infer = one_per_row,
     .expand = [](const Node& n) -> std::vector<Value> {
@@ -133,6 +138,8 @@ const Op kSoftmaxCrossEntropyBackward{checked({
     .name = "softmax_cross_entropy_backward",
     .formula = "(softmax({0}) - {1}) ⊙ {2}",
     .binding = Binding::kProduct,
+    .latex = {R"(\left(\operatorname{softmax}\left({0}\right) - {1}\right) \odot {2})",
+              Binding::kProduct},
     .inputs = 3,
     .infer = same_as_scores,
     .expand = [](const Node& n) -> std::vector<Value> {

@@ -36,7 +36,22 @@ const Op kMatmul{checked({
     .name = "matmul",
     .formula = "{0}·{1}",
     .binding = Binding::kProduct,
+    .latex = {[](const Node& n) -> Pattern {
+      return {std::string(n.flag("transpose_a") ? R"({0}^{\top})" : "{0}") + R"(\,)" +
+                  (n.flag("transpose_b") ? R"({1}^{\top})" : "{1}"),
+              Binding::kProduct};
+    }},
+    .numpy = {[](const Node& n) -> Pattern {
+      const bool matrices = n.inputs[0].shape().size() == 2;
+      const auto operand = [&](const std::string& x, bool transposed) {
+        if (!transposed) return x;
+        return matrices ? x + ".T" : "np.swapaxes(" + x + ", -1, -2)";
+      };
+      return {operand("{0}", n.flag("transpose_a")) + " @ " + operand("{1}", n.flag("transpose_b")),
+              Binding::kProduct};
+    }},
     .inputs = 2,
+    .associative = true,
     .infer = [](const Node& n) -> Types {
       const Extents e = extents(n);
       Shape y = n.inputs[0].shape();

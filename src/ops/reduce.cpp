@@ -7,6 +7,7 @@
 #include "chainrule/ops.h"
 #include "graph/op.h"
 #include "ops/index.h"
+#include "ops/python.h"
 
 namespace chainrule {
 namespace {
@@ -77,6 +78,11 @@ const Op kSum{checked({
     .name = "sum",
     .formula = "Σ {0}",
     .binding = Binding::kUnary,
+    .latex = {[](const Node& n) -> Pattern {
+      return {latex_over_axes(n, R"(\sum)") + " {0}", Binding::kUnary};
+    }},
+    .numpy = {[](const Node& n) { return numpy_reduction(n, "np.sum({0?}"); }},
+    .torch = {[](const Node& n) { return torch_reduction(n, "torch.sum({0}"); }},
     .infer = infer_reduction,
     .eval = [](const Eval& e) { reduce(e, 0.0, [](double y, double x) { return y + x; }); },
     .grad = [](const Node& n, Value dy) -> Grads { return {spread(n, dy)}; },
@@ -102,6 +108,11 @@ double reduced_count(const Node& n) {
 const Op kMean{checked({
     .name = "mean",
     .formula = "mean({0})",
+    .latex = {[](const Node& n) -> Pattern {
+      return {latex_over_axes(n, R"(\operatorname{mean})") + R"(\left({0}\right))"};
+    }},
+    .numpy = {[](const Node& n) { return numpy_reduction(n, "np.mean({0?}"); }},
+    .torch = {[](const Node& n) { return torch_reduction(n, "torch.mean({0}"); }},
     .infer = infer_reduction,
     .eval =
         [](const Eval& e) {
@@ -120,6 +131,11 @@ const Op kMean{checked({
 const Op kMax{checked({
     .name = "max",
     .formula = "max({0})",
+    .latex = {[](const Node& n) -> Pattern {
+      return {latex_over_axes(n, R"(\max)") + " {0}", Binding::kUnary};
+    }},
+    .numpy = {[](const Node& n) { return numpy_reduction(n, "np.max({0}"); }},
+    .torch = {[](const Node& n) { return torch_reduction(n, "torch.amax({0}"); }},
     .infer = infer_reduction,
     .eval =
         [](const Eval& e) {
@@ -143,6 +159,9 @@ const Op kMax{checked({
 const Op kArgmax{checked({
     .name = "argmax",
     .formula = "argmax({0})",
+    .latex = R"(\operatorname{argmax}\left({0}\right))",
+    .numpy = "np.argmax({0}, axis=-1)",
+    .torch = "torch.argmax({0}, dim=-1)",
     .infer = [](const Node& n) -> Types {
       Shape y = n.inputs[0].shape();
       if (y.empty() || y.back() == 0) bad_shape(n, "the last axis is empty");

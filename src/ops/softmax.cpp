@@ -12,6 +12,8 @@ namespace {
 const Op kSoftmax{checked({
     .name = "softmax",
     .formula = "softmax({0})",
+    .latex = R"(\operatorname{softmax}\left({0}\right))",
+    .torch = "torch.softmax({0}, dim=-1)",
     .infer = same_as_all_inputs,
     .expand = [](const Node& n) -> std::vector<Value> {
       const Value x = n.inputs[0];
@@ -29,6 +31,9 @@ const Op kSoftmaxBackward{checked({
     .name = "softmax_backward",
     .formula = "{0} ⊙ ({1} - Σ({1} ⊙ {0}))",
     .binding = Binding::kProduct,
+    .latex = {R"({0} \odot \left({1} - \sum \left({1} \odot {0}\right)\right))", Binding::kProduct},
+    .numpy = {"{0} * ({1} - np.sum({1} * {0}, axis=-1, keepdims=True))", Binding::kProduct},
+    .torch = {"{0} * ({1} - torch.sum({1} * {0}, dim=-1, keepdim=True))", Binding::kProduct},
     .inputs = 2,
     .infer = same_as_all_inputs,
     .expand = [](const Node& n) -> std::vector<Value> {
@@ -47,6 +52,8 @@ const Op kSoftmaxBackward{checked({
 const Op kLogSoftmax{checked({
     .name = "log_softmax",
     .formula = "log_softmax({0})",
+    .latex = R"(\operatorname{log\_softmax}\left({0}\right))",
+    .torch = "torch.log_softmax({0}, dim=-1)",
     .infer = same_as_all_inputs,
     .expand = [](const Node& n) -> std::vector<Value> {
       const Value shifted = n.inputs[0] - max(n.inputs[0], {-1}, true);
@@ -63,6 +70,9 @@ const Op kLogSoftmaxBackward{checked({
     .name = "log_softmax_backward",
     .formula = "{1} - exp({0}) ⊙ Σ{1}",
     .binding = Binding::kSum,
+    .latex = {R"({1} - \exp\left({0}\right) \odot \sum {1})", Binding::kSum},
+    .numpy = {"{1} - np.exp({0}) * np.sum({1}, axis=-1, keepdims=True)", Binding::kSum},
+    .torch = {"{1} - torch.exp({0}) * torch.sum({1}, dim=-1, keepdim=True)", Binding::kSum},
     .inputs = 2,
     .infer = same_as_all_inputs,
     .expand = [](const Node& n) -> std::vector<Value> {

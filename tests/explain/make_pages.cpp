@@ -22,8 +22,16 @@ Dataset some_rows(const std::string& name, std::int64_t count) {
 void write_page(const std::string& path, const std::string& network, const Dataset& batch,
                 const TraceOptions& options = {}) {
   const Sequential model = Sequential::parse(network);
-  const TensorMap weights = initialize(model, {batch.x.shape()[1]}, 1);
+  const Shape example(batch.x.shape().begin() + 1, batch.x.shape().end());
+  const TensorMap weights = initialize(model, example, 1);
   std::ofstream(path) << explain_page(trace(model, weights, batch, options));
+}
+
+// Digits as sequences: the rows of the image, one a time step.
+Dataset as_sequences(Dataset digits) {
+  const std::span<const float> pixels = digits.x.values<float>();
+  digits.x = Tensor::of<float>({digits.x.shape()[0], 8, 8}, pixels);
+  return digits;
 }
 
 }  // namespace
@@ -38,6 +46,8 @@ int main(int count, char** arguments) {
   write_page(folder + "/digits.html", "linear 16, relu, linear 10", some_rows("digits", 8));
   write_page(folder + "/adam.html", "linear 6, gelu, dropout 0.3, linear 3, softmax",
              some_rows("iris", 4), {.optimizer = Optimizer::parse("adam")});
+  write_page(folder + "/recurrent.html", "rnn 6, linear 10", as_sequences(some_rows("digits", 4)));
+  write_page(folder + "/lstm.html", "lstm 4, linear 10", as_sequences(some_rows("digits", 3)));
   Dataset regression = some_rows("iris", 5);
   regression.classes.clear();
   regression.y = Tensor::of<float>({5, 1}, {1.5F, -1, 0.5F, 0, 2});

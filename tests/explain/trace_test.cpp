@@ -107,3 +107,15 @@ TEST_CASE("a trace of a regression and of dropout") {
                        "the network has a parameter 1.weight, but nothing was given for it",
                        UsageError);
 }
+
+TEST_CASE("a trace of a recurrent layer is unrolled") {
+  Dataset batch = first_rows("iris", 3);
+  batch.x = Tensor::of<float>({3, 4, 1}, std::vector<float>{1, 2, 0, -1, 0, 1, 1, 1, -2, 0, 2, 1});
+  const Sequential model = Sequential::parse("rnn 3, linear 3");
+  const Trace t = trace(model, initialize(model, {4, 1}, 0), batch);
+  for (const TraceValue& v : t.values)
+    MESSAGE(v.layer << " " << v.name << " = " << v.formula << " " << to_string(v.numbers.shape()));
+  const Sequential lstm = Sequential::parse("lstm 3, linear 3");
+  for (const TraceValue& v : trace(lstm, initialize(lstm, {4, 1}, 0), batch).values)
+    MESSAGE(v.layer << " " << v.name << " = " << v.formula << " " << to_string(v.numbers.shape()));
+}

@@ -223,6 +223,7 @@ class Lowering {
 
   void add(InstructionPtr made, bool update) {
     code_.scratch_bytes = std::max(code_.scratch_bytes, made->scratch_bytes);
+    code_.shared_bytes = std::max(code_.shared_bytes, made->shared_bytes);
     (update ? code_.apply : code_.compute).push_back(std::move(made));
   }
 
@@ -296,7 +297,7 @@ Code lower(const Graph& graph, const std::shared_ptr<Parameters>& parameters, bo
 
 const Kernel* find_kernel(std::string_view op) {
   for (const std::span<const Kernel> table :
-       {fused_kernels(), dense_kernels(), movement_kernels()}) {
+       {fused_kernels(), dense_kernels(), movement_kernels(), recurrent_kernels()}) {
     for (const Kernel& kernel : table) {
       if (kernel.op == op) return &kernel;
     }

@@ -352,7 +352,7 @@ void multiply_block(const MatmulBlock& block, float* scratch) {
       lda = copied_a_stride(stored_columns);
       a = copy;
     }
-    multiply_piece(block, a, lda, b, k_count, k > 0, scratch);
+    multiply_piece(block, a, lda, b, k_count, k > 0 || block.accumulate, scratch);
     k += k_count;
   } while (k < block.k);
 }

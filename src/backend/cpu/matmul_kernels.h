@@ -18,6 +18,7 @@ struct MatmulBlock {
   bool transpose_a, transpose_b;
   bool copy_a;  // copy a's part into rows that lie next to each other
   bool pack_b;  // copy each panel of b's columns next to each other (transposed: always done)
+  bool accumulate = false;  // add the product to what c holds
 };
 
 /// Columns of b in one packed panel; a multiple of every instruction set's tile width.

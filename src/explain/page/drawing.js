@@ -8,8 +8,10 @@ let parts = { columns: [], gaps: [] };
 // ── what is drawn ────────────────────────────────────────────────────────────
 
 function columnsOfTrace() {
-  const names = ['X'];
-  for (const layer of data.layers) if (!names.includes(layer.output)) names.push(layer.output);
+  const names = data.sequences.length ? [] : ['X'];
+  for (const layer of data.layers) {
+    if (!names.includes(layer.output) && layer.number > lastSequenceLayer) names.push(layer.output);
+  }
   if (!names.includes(data.output)) names.push(data.output);
   const columns = names.map((name) => {
     const v = values.get(name);
@@ -22,14 +24,13 @@ function columnsOfTrace() {
 }
 
 // How the numbers of a column come from those of the column before it.
-function gapsOf(columns) {
-  return columns.slice(1).map((to, i) => {
-    const from = columns[i];
+function gapsOf(columns, time) {
+  const pairs = columns.slice(1).map((to, i) => [columns[i], to]);
+  for (const name of time.last) pairs.unshift([time.columns.find((c) => c.name === name), columns[0]]);
+  return pairs.map(([from, to]) => {
     const recipe = to.v.recipe;
-    if (recipe?.op === 'affine' && recipe.x === from.name) return { from, to, kind: 'weights', w: recipe.w };
-    if (recipe?.op === 'product' && recipe.a === from.name && !recipe.at && !recipe.bt && values.get(recipe.b).part === 'parameter') {
-      return { from, to, kind: 'weights', w: recipe.b };
-    }
+    const made = layerProduct(to.v);
+    if (made && (made.x === from.name || values.get(from.name).formula === made.x)) return { from, to, kind: 'weights', w: made.w };
     if (from.count === to.count && recipe?.op !== 'softmax' && to.name !== 'loss') return { from, to, kind: 'same' };
     return { from, to, kind: 'all' };
   });
@@ -37,13 +38,16 @@ function gapsOf(columns) {
 
 // ── the layout ───────────────────────────────────────────────────────────────
 
-function layOut(columns, gaps, box) {
+function layOut(time, columns, gaps, box) {
   const label = columns.some((c) => c.name === data.output && !c.block) ? textRoom(data.classes) : 0;
   const narrow = box.width < 560;
-  const left = columns[0].block ? 44 : labelled(columns[0]) && !narrow ? 22 + textRoom(data.features) : 26;
+  const begin = time.length ? 10 : 0;
+  const left = time.length ? 0 : columns[0].block ? 44 : labelled(columns[0]) && !narrow ? 22 + textRoom(data.features) : 26;
   const weight = gaps.map((g) => (g.to.name === 'loss' ? 1 : g.kind === 'weights' ? 1.7 : 0.85));
   const total = weight.reduce((a, b) => a + b, 0);
-  const room = Math.max(box.width - left - 34 - label, total * 36);
+  const steps = time.length ? Math.max(...time.map((c) => c.t)) + 1 : 0;
+  const all = box.width - left - 34 - label;
+  const room = Math.max(steps ? all * Math.max(0.4, total / (total + steps)) : all, total * 36);
   const most = Math.max(...columns.filter((c) => !c.block).map((c) => c.count));
   const height = box.height;
   const pitch = Math.min(72, (height - 84) / most);
@@ -51,9 +55,10 @@ function layOut(columns, gaps, box) {
   const middle = 58 + (height - 66) / 2;
   const blocks = columns.filter((c) => c.block).map((c) => blockSize(c, height).h);
   const top = Math.max(50, middle - Math.max(most * pitch, ...blocks) / 2);
-  let x = left;
+  let x = time.length ? placeTime(time, begin, box.height, all - room) - 20 : left;
   columns.forEach((column, i) => {
-    if (i > 0) x += room * weight[i - 1] / total + (column.name === 'loss' ? label : 0);
+    const gap = time.length ? i : i - 1;
+    if (gap >= 0) x += room * weight[gap] / total + (column.name === 'loss' ? label : 0);
     const radius = Math.max(5, Math.min(24, pitch * 0.38, closest * 0.42));
     Object.assign(column, { x, middle, pitch, radius, head: top - 34, low: 0, narrow });
     if (column.block) placeBlock(column, height);
@@ -88,12 +93,16 @@ function placeBlock(column, height) {
 // ── building ─────────────────────────────────────────────────────────────────
 
 function build() {
-  const columns = columnsOfTrace();
-  const gaps = gapsOf(columns);
+  const time = timeColumns();
+  const rest = columnsOfTrace();
+  const gaps = [...time.gaps, ...gapsOf(rest, time)];
+  const columns = [...time.columns, ...rest];
   const box = { width: drawing.clientWidth, height: drawing.clientHeight };
-  const size = layOut(columns, gaps, box);
+  const size = layOut(time.columns, rest, gapsOf(rest, time).slice(-rest.length), box);
   const svg = element('svg', { width: size.width, height: size.height, viewBox: `0 0 ${size.width} ${size.height}`,
     role: 'group', 'aria-label': 'The network. Arrow keys go from unit to unit.' });
+  svg.append(element('marker', { id: 'arrow', viewBox: '0 0 8 8', refX: 7, refY: 4, markerWidth: 7, markerHeight: 7, orient: 'auto',
+    markerUnits: 'userSpaceOnUse' }, element('path', { d: 'M0 0.5 L8 4 L0 7.5 Z', fill: 'context-stroke' })));
   gaps.forEach((gap) => svg.append(buildGap(gap)));
   columns.forEach((column, i) => svg.append(buildColumn(column, i)));
   drawing.replaceChildren(svg);
@@ -107,6 +116,13 @@ function build() {
 function buildGap(gap) {
   const group = element('g', { class: `gap ${gap.kind}` });
   gap.lines = [];
+  if (gap.up || gap.along) {
+    const ends = timeEnds(gap);
+    const made = element('line', { ...ends, 'marker-end': 'url(#arrow)' });
+    gap.lines.push({ made, ...ends });
+    group.append(made);
+    return group;
+  }
   const line = (i, j, index) => {
     const beyond = gap.to.name === 'loss' && data.classes.length && !gap.from.block ? textRoom(data.classes) - 8 : 0;
     const from = gap.from.block ? gap.from.x + gap.from.w / 2 : gap.from.x + gap.from.radius + beyond;
@@ -128,12 +144,13 @@ function buildGap(gap) {
 }
 
 function heading(column) {
-  const { base, index } = /^(?<base>\D+)(?<index>\d*)$/.exec(column.name)?.groups ?? { base: column.name, index: '' };
+  const [, base, number, rest] = /^([A-Za-z]+)(\d*)((?:_\w+)?)$/.exec(column.name) ?? [, column.name, '', ''];
+  const index = [number, ...rest.split('_')].filter((part) => part !== '').join(',');
   column.d = element('tspan', { class: 'd' });
   return [
     element('text', { class: 'heading', x: column.x, y: column.head }, column.d, base,
       index ? element('tspan', { class: 'index', dy: 4 }, index) : null),
-    element('text', { class: 'below', x: column.x, y: column.head + 17 + column.low }, column.below),
+    element('text', { class: 'below', x: column.x, y: column.time ? column.top + column.h + 18 : column.head + 17 + column.low }, column.below),
   ];
 }
 
@@ -183,8 +200,8 @@ function buildBlock(column, place, group) {
     onfocus: () => focused(place, parts.focus.column === place ? parts.focus.index : 0),
     onblur: () => state.hover && change({ hover: null }) }, column.image, column.frame, column.mark);
   column.units.push({ group: node });
-  group.append(node, element('text', { class: 'below', x: column.x, y: column.top + column.h + 18 },
-    `${column.count} numbers`));
+  group.append(node);
+  if (!column.time) group.append(element('text', { class: 'below', x: column.x, y: column.top + column.h + 18 }, `${column.count} numbers`));
 }
 
 // ── pointing ─────────────────────────────────────────────────────────────────
@@ -209,22 +226,26 @@ function under(event) {
       }
     }
   }
-  for (const gap of parts.gaps) {
-    if (gap.kind !== 'weights' || x < gap.lines[0].x1 || x > gap.lines[0].x2) continue;
-    return nearestLine(gap, x, y);
-  }
-  return null;
+  return nearestLine(x, y);
 }
 
-function nearestLine(gap, x, y) {
-  let best = null;
-  let distance = 7;
-  for (const line of gap.lines) {
-    const at = line.y1 + (line.y2 - line.y1) * (x - line.x1) / (line.x2 - line.x1);
-    if (Math.abs(at - y) < distance) [best, distance] = [line, Math.abs(at - y)];
+function distanceTo(line, x, y) {
+  const [dx, dy] = [line.x2 - line.x1, line.y2 - line.y1];
+  const t = Math.max(0, Math.min(1, ((x - line.x1) * dx + (y - line.y1) * dy) / (dx * dx + dy * dy)));
+  return Math.hypot(x - line.x1 - t * dx, y - line.y1 - t * dy);
+}
+
+function nearestLine(x, y) {
+  let [best, of, distance] = [null, null, 7];
+  for (const gap of parts.gaps) {
+    if (gap.kind !== 'weights') continue;
+    for (const line of gap.lines) {
+      const d = distanceTo(line, x, y);
+      if (d < distance) [best, of, distance] = [line, gap, d];
+    }
   }
   if (!best) return null;
-  return best.index === undefined ? { value: gap.w, to: gap.to.block ? undefined : best.j } : { value: gap.w, index: best.index };
+  return best.index === undefined ? { value: of.w, to: of.to.block ? undefined : best.j } : { value: of.w, index: best.index };
 }
 
 function hoverNearest(event) {
@@ -235,9 +256,7 @@ function hoverNearest(event) {
 }
 
 function chooseNearest(event) {
-  const found = under(event);
-  const again = found && same(found, state.selection);
-  change({ selection: again ? null : found, hover: null });
+  change({ selection: under(event), hover: null });
 }
 
 // ── the keyboard ─────────────────────────────────────────────────────────────

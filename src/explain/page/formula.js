@@ -11,11 +11,12 @@ function math(tag, ...children) {
 
 // W1' as a letter with an index and a prime; dZ1 with an upright d before it.
 function nameMath(name) {
-  const match = /^(d?)([A-Za-z_]+?)(\d*)('?)$/.exec(name);
-  if (!match) return math('mi', name);
-  let [, d, base, index, prime] = match;
-  if (d && !values.has(base + index) && !values.has(base)) [d, base] = ['', d + base];
-  const letter = math('mi', base.replaceAll('_', ' '));
+  const match = /^(d?)([A-Za-z]+?)(\d*)((?:_\w+)?)('?)$/.exec(name);
+  if (!match) return math('mi', name.replaceAll('_', ' '));
+  let [, d, base, number, rest, prime] = match;
+  if (d && !values.has(name.slice(1).replace("'", ''))) [d, base] = ['', d + base];
+  const letter = math('mi', base);
+  const index = [number, ...rest.split('_')].filter((part) => part !== '').join(',');
   let made = letter;
   if (index && prime) made = math('msubsup', letter, math('mn', index), math('mo', '′'));
   else if (index) made = math('msub', letter, math('mn', index));

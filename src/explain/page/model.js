@@ -123,6 +123,15 @@ function readAddress() {
   });
 }
 
+// Browsers bear some two hundred changes of the address in ten seconds.
+let addressTimer = null;
+function noteAddress() {
+  addressTimer ??= setTimeout(() => {
+    addressTimer = null;
+    writeAddress();
+  }, 60);
+}
+
 function writeAddress() {
   const parts = [`stage=${state.stage}`];
   if (state.row) parts.push(`row=${state.row}`);
@@ -134,7 +143,7 @@ function writeAddress() {
 
 // An element with attributes and children; `on…` attributes are listeners.
 function element(tag, attributes = {}, ...children) {
-  const svg = ['svg', 'g', 'line', 'circle', 'rect', 'text', 'tspan', 'image', 'path', 'title'].includes(tag);
+  const svg = ['svg', 'g', 'line', 'circle', 'rect', 'text', 'tspan', 'image', 'path', 'title', 'marker'].includes(tag);
   const made = svg ? document.createElementNS('http://www.w3.org/2000/svg', tag)
                    : document.createElement(tag);
   for (const [key, value] of Object.entries(attributes)) {

@@ -4,7 +4,6 @@
 const MOST_TERMS = 8;
 
 // ── the terms of one number ──────────────────────────────────────────────────
-// Each gives {symbol, terms: [{label, a, b, product}], constant, operator} or {line}.
 
 const cell = (name, r, c) => {
   const v = values.get(name);
@@ -44,24 +43,35 @@ function account(v, index) {
   if (v.name === 'loss') return lossAccount(result);
   if (!recipe) return { result };
   switch (recipe.op) {
-    case 'affine': {
-      const terms = productTerms({ a: recipe.x, b: recipe.w, at: false, bt: false }, r, c);
-      return { terms, constant: { names: [entryName(recipe.b, 0, c)], product: values.get(recipe.b).numbers[c] }, result };
-    }
-    case 'product': return { terms: productTerms(recipe, r, c), result };
-    case 'sum': return { terms: sumTerms(recipe.of, c), result };
+    case 'terms': return { ...termsOf(recipe.parts, r, c), result };
     case 'softmax': return { terms: softmaxTerms(recipe.of, r), softmax: { x: cell(recipe.of, r, c), name: entryName(recipe.of, r, c) }, result };
     case 'elementwise': return { line: substituted(v, recipe.of, r * columns + c, r, c), result };
   }
   return { result };
 }
 
-function sumTerms(name, c) {
-  return Array.from({ length: data.rows }, (_, r) => {
-    const product = cell(name, r, c);
-    return { product, names: [entryName(name, r, c)] };
-  });
+// A bias stands apart, after the terms however many they are.
+function termsOf(parts, r, c) {
+  const found = { terms: [] };
+  for (const part of parts) {
+    if (part.kind === 'product') found.terms.push(...productTerms(part, r, c));
+    if (part.kind === 'same') found.terms.push({ names: [entryName(part.of, r, c)], product: cell(part.of, r, c) });
+    if (part.kind === 'bias') found.constant = { names: [entryName(part.of, 0, c)], product: values.get(part.of).numbers[c] };
+    if (part.kind === 'rows') {
+      const rows = matrixShape(values.get(part.of))[0];
+      for (let k = 0; k < rows; ++k) found.terms.push({ names: [entryName(part.of, k, c)], product: cell(part.of, k, c) });
+    }
+  }
+  return found;
 }
+
+// The product of an earlier value and a weight matrix that makes up a layer, if it is one.
+function layerProduct(v) {
+  const products = v.recipe?.op === 'terms' ? v.recipe.parts.filter((p) => p.kind === 'product') : [];
+  const found = products.find((p) => !p.at && !p.bt && values.get(p.b).part === 'parameter');
+  return found ? { x: found.a, w: found.b } : null;
+}
+const biasOf = (v) => v.recipe?.parts?.find((p) => p.kind === 'bias')?.of;
 
 function softmaxTerms(name, r) {
   const n = width(values.get(name));
@@ -118,7 +128,8 @@ function termRow(term, largest, kind) {
   return element('tr', {},
     element('th', { scope: 'row' }, termLabel(term)),
     element('td', { class: 'factors' }, factors),
-    element('td', { class: 'product' }, element('span', { class: 'bars' }, bar), number(term.product)));
+    element('td', { class: 'share' }, element('span', { class: 'bars' }, bar)),
+    element('td', { class: 'product' }, number(term.product)));
 }
 
 const bracketed = (x) => (x < 0 ? `(${number(x)})` : number(x));
@@ -134,13 +145,13 @@ function accountTable(found, kind) {
   const rows = most.map((t) => termRow(t, largest, kind));
   if (rest.length) {
     const sum = rest.reduce((total, t) => total + t.product, 0);
-    rows.push(element('tr', { class: 'rest' }, element('th', { scope: 'row' }, `${rest.length} smaller`), element('td'),
+    rows.push(element('tr', { class: 'rest' }, element('th', { scope: 'row' }, `${rest.length} smaller`), element('td'), element('td'),
       element('td', { class: 'product' }, number(sum))));
   }
   if (found.constant) rows.push(termRow(found.constant, largest, kind));
   const total = found.softmax ? found.terms.reduce((sum, t) => sum + t.product, 0) : found.result;
   const word = found.mean ? 'mean' : 'sum';
-  rows.push(element('tr', { class: 'total' }, element('th', { scope: 'row' }, word), element('td'),
+  rows.push(element('tr', { class: 'total' }, element('th', { scope: 'row' }, word), element('td'), element('td'),
     element('td', { class: 'product' }, number(total, 4))));
   const made = [element('table', { class: 'terms' }, element('tbody', {}, rows))];
   if (found.softmax) {
@@ -173,7 +184,7 @@ function unitWords(v, r, c) {
   const unit = (name, i) => unitLabel(name, i) || `unit ${i}`;
   if (isBatched(v)) return `${unit(v.name, c)} of example ${state.row}`;
   const gap = parts.gaps.find((g) => g.w === v.name);
-  const layer = gap ?? parts.gaps.find((g) => g.to.v.recipe?.b === v.name);
+  const layer = gap ?? parts.gaps.find((g) => biasOf(g.to.v) === v.name);
   if (!layer) return v.parameter;
   return gap ? `weight from ${unit(gap.from.name, r)} to ${unit(gap.to.name, c)}` : `bias of ${unit(layer.to.name, c)}`;
 }
@@ -199,7 +210,7 @@ function details({ value, index, to }) {
   if (isKnown(value)) {
     sections.push(section('value', v, index));
     if (v.part === 'parameter' && v.shape.length === 2) sections[0].append(carried(v, index) ?? '');
-    if (v.recipe?.op === 'affine' && blockBefore(value)) sections[0].append(...intoUnit(values.get(v.recipe.w), index));
+    if (layerProduct(v) && blockBefore(value)) sections[0].append(...intoUnit(values.get(layerProduct(v).w), index));
   }
   const d = gradientOf(value);
   if (d && isKnown(d.name) && state.stage > lossStage) sections.push(section('gradient', d, index));

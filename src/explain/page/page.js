@@ -15,7 +15,7 @@ function stageFormulas(stage) {
 
 // Words, with the names of values set as in formulas.
 function withMath(text) {
-  return text.split(/([A-Za-z]+\d*'?²?)/).map((word) => {
+  return text.split(/([A-Za-z]+\d*(?:_\w+)*'?²?)/).map((word) => {
     const [, name, square] = /^(.*?)(²?)$/.exec(word);
     if (!values.has(name) || name === 'loss' || name === 'step') return word;
     return math('math', square ? math('msup', nameMath(name), math('mn', '2')) : nameMath(name));
@@ -77,7 +77,8 @@ function fillPanel() {
     return;
   }
   const stage = stages[state.stage];
-  panel.replaceChildren(element('p', { class: 'hint' }, `${matchMedia('(hover: none)').matches ? 'Tap' : 'Point at'} a unit or a weight to see how its number came about.`),
+  const through = state.stage > lossStage ? data.sequences.filter((s) => s.layer === stage.layer) : [];
+  panel.replaceChildren(...through.map(normsFigure), element('p', { class: 'hint' }, 'Choose a unit or a weight to see how its number came about.'),
     ...stageFigures(stage).map((name) => figure(name)));
 }
 
@@ -116,6 +117,19 @@ function fillPhases() {
   }));
   by('ticks').replaceChildren(...stages.map((s, i) => element('span', { class: phase(s), style: `left:${i / n * 100}%`,
     onclick: () => change({ stage: i }) }, s.mark === '' ? '' : nameOrWord(s.mark))));
+}
+
+// Where there are many stages only as many are named as have room.
+function thinTicks() {
+  const ticks = [...by('ticks').children];
+  let taken = -Infinity;
+  const end = ticks[ticks.length - 1].getBoundingClientRect().left;
+  ticks.forEach((tick, i) => {
+    const box = tick.getBoundingClientRect();
+    const fits = box.left > taken && (i === ticks.length - 1 || box.right < end);
+    tick.style.visibility = fits ? '' : 'hidden';
+    if (fits) taken = box.right;
+  });
 }
 
 const nameOrWord = (mark) => (mark === 'loss' ? mark : nameLine(mark));
@@ -211,13 +225,14 @@ function listen() {
     wide = innerWidth;
     keepRoom();
     build();
+    thinTicks();
   });
   listeners.push((what) => {
     if ('stage' in what) tellStory();
     if ('row' in what) by('row').selectedIndex = state.row;
     paint();
     fillPanel();
-    if (!('hover' in what) || 'selection' in what || 'stage' in what) writeAddress();
+    if (!('hover' in what) || 'selection' in what || 'stage' in what) noteAddress();
     if ('stage' in what) showActive();
   });
 }
@@ -245,6 +260,7 @@ function start() {
   build();
   listen();
   readAddress();
+  thinTicks();
 }
 
 start();

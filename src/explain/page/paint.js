@@ -18,6 +18,10 @@ function faceOfWeights(gap) {
 // The layer whose numbers come about at this stage.
 function isActive(gap) {
   const stage = stages[state.stage];
+  if (gap.up || gap.along) {
+    const back = gap.along ? 'd' + gap.from.name : gap.w && 'd' + gap.w;
+    return stage.kind === 'update' || stage.lines.includes(gap.to.name) || stage.lines.includes(back);
+  }
   if (stage.kind === 'update') return gap.kind === 'weights';
   if (stage.kind === 'loss') return gap.to.name === 'loss' || gap.to.name === data.output && data.output === 'P';
   if (stage.kind === 'gradient') return gap.to.name === 'loss' || gap.to.name === data.output && data.output === 'P';
@@ -47,6 +51,13 @@ function paintGap(gap) {
       colour = css(rgb(x, weights.v.largest, weights.kind));
     }
     const band = weights && line.index === undefined;
+    const gradient = gap.up || gap.along ? passing(gap) : null;
+    if (gradient !== null) {
+      line.made.style.stroke = picked ? 'var(--accent)' : 'var(--backward)';
+      line.made.style.strokeWidth = 0.6 + 4 * gradient;
+      line.made.style.opacity = active ? 1 : 0.6;
+      continue;
+    }
     if (band && weights.known) size = fromPickedCell(gap, line, weights, chosen);
     if (band && size !== 0) colour = css(rgb(size, 1, weights.kind));
     size = Math.abs(size);
