@@ -119,8 +119,9 @@ std::string latex_of_text(std::string_view text) {
 
 std::unique_ptr<Graph> spelled_out(const Graph& graph, Notation notation) {
   if (notation == Notation::kText || notation == Notation::kLatex) return simplify(graph);
-  return simplify(
-      *expand_macros(graph, [&](const Node& n) { return !spelling(*n.op, notation).empty(); }));
+  // What cancels, cancels before it is taken apart.
+  return simplify(*expand_macros(
+      *simplify(graph), [&](const Node& n) { return !spelling(*n.op, notation).empty(); }));
 }
 
 std::string prelude(const Graph& graph, Notation notation) {
@@ -185,11 +186,15 @@ void Writer::count_mentions(const Graph& graph) {
 
 bool Writer::has_line(const Value& v) const {
   if (v.node().op->source) return false;
-  if (is_code() && (output_names_.contains(key(v)) || !v.name().empty())) return true;
-  if (is_constant(v) || is_transparent(v)) return false;
+  if (is_code() && output_names_.contains(key(v))) return true;
+  if (is_constant(v)) return false;
+  if (is_transparent(v)) return is_code() && !v.name().empty();
   if (!v.name().empty() || output_names_.contains(key(v))) return true;
   const auto found = mentions_.find(key(v));
-  return found != mentions_.end() && found->second > 1;
+  if (found == mentions_.end() || found->second < 2) return false;
+  if (!v.node().op->view) return true;  // a view of a name may be repeated
+  const Value& viewed = v.node().inputs[0];
+  return !viewed.node().op->source && !has_line(viewed);
 }
 
 std::string Writer::name(const Value& v) const {
@@ -304,7 +309,7 @@ Writer::Formula Writer::formula(const Value& v) const {
         const Formula f = as_number(stretched(reference(node.inputs[i]), node.inputs[i]));
         inserted += (i == 0 ? "" : ", ") + f.text;
       }
-    } else if (place->is_input()) {
+    } else if (place->is_input() && place->input() < node.inputs.size()) {
       const Value& input = node.inputs[place->input()];
       Formula f = reference(input);
       if (elementwise) {
@@ -320,9 +325,11 @@ Writer::Formula Writer::formula(const Value& v) const {
       took_truth = took_truth || f.truth;
       const bool negated_product = p.text == "-{0}" && f.binding == Binding::kProduct;
       if (negated_product) result.binding = Binding::kProduct;
+      const bool negated_sign =
+          p.text == "-{0}" && f.binding == Binding::kUnary && !f.text.starts_with('-');
       const Binding outer =
           has_suffix(p.text, *place) ? std::max(p.binding, Binding::kPower) : p.binding;
-      inserted = is_enclosed(p.text, *place) || negated_product
+      inserted = is_enclosed(p.text, *place) || negated_product || negated_sign
                      ? f.text
                      : in_place(node, f, place->begin, outer);
     } else {
@@ -343,7 +350,28 @@ Writer::Formula Writer::formula(const Value& v) const {
 }
 
 std::string expression(const Value& value, Notation notation) {
-  return Writer(notation).right_side(value);
+  const Writer writer(notation);
+  return value.node().op->source ? writer.name(value) : writer.right_side(value);
+}
+
+void name_lines(Graph& graph, Notation notation) {
+  std::set<std::string> names;
+  for (const Node& node : graph.nodes()) names.insert(node.names.begin(), node.names.end());
+  const Writer writer(graph, notation);
+  for (const Node& node : graph.nodes()) {
+    for (std::size_t i = 0; i < node.types.size(); ++i) {
+      const Value v = node.output(i);
+      if (!v.name().empty() || node.op->source || !writer.has_line(v)) continue;
+      if (writer.name(v) != text_name(v)) continue;  // an output
+      // "grad of h1" is a factor on the way back through h1.
+      std::string of = node.note.starts_with("grad of ") ? node.note.substr(8) : "";
+      if (!names.contains(of)) of.clear();
+      const std::string stem = of.empty() ? "t" : "d" + of + "_in";
+      std::string name = of.empty() ? "t1" : stem;
+      for (int k = 2; !names.insert(name).second; ++k) name = stem + std::to_string(k);
+      v.named(name);
+    }
+  }
 }
 
 }  // namespace chainrule

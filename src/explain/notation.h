@@ -92,6 +92,10 @@ class Writer {
   std::map<Key, std::string> output_names_;
 };
 
+/// Gives a name to every value that has a line and none: dh1_in is a factor on the way back
+/// through h1, t1 anything else.
+void name_lines(Graph& graph, Notation notation);
+
 /// One value, written on its own with all that has no name in its place.
 ///
 /// requires  what it depends on can be written (see spelled_out).

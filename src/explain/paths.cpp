@@ -62,6 +62,9 @@ class PathGraph {
       const TraceValue* output = trace.find(layer.output);
       if (output != nullptr && output->part == TracePart::kForward) stations.push_back(output);
     }
+    for (const TraceSequence& sequence : trace.sequences) {
+      for (const std::string& state : sequence.states) stations.push_back(trace.find(state));
+    }
     stations.push_back(trace.find("loss"));
     std::sort(stations.begin(), stations.end(), [](const TraceValue* a, const TraceValue* b) {
       return a->value.node().id < b->value.node().id;

@@ -8,6 +8,7 @@
 #include <cmath>
 
 #include "chainrule/numpy_format.h"
+#include "explain/through_time.h"
 
 namespace chainrule {
 namespace {
@@ -60,6 +61,8 @@ class TraceText {
     for (auto layer = trace_.layers.rbegin(); layer != trace_.layers.rend(); ++layer) {
       backward(*layer);
     }
+    for (const TraceSequence& sequence : trace_.sequences)
+      text_ += through_time(trace_, sequence, options_);
     if (options_.update) update();
     return text_;
   }

@@ -89,7 +89,7 @@ Pattern product(const Node& n, const char* pattern, const char* square) {
 const Op kMul{checked({
     .name = "mul",
     .formula = {[](const Node& n) { return product(n, "{0} ⊙ {1}", "{0}²"); }},
-    .latex = {[](const Node& n) { return product(n, R"({0} \odot {1})", "{0}^{2}"); }},
+    .latex = {[](const Node& n) { return product(n, R"({0} \odot {1})", "{0}^2"); }},
     .numpy = {[](const Node& n) { return product(n, "{0?} * {1?}", "{0} ** 2"); }},
     .inputs = 2,
     .elementwise = true,
@@ -97,6 +97,7 @@ const Op kMul{checked({
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a * b; }); },
     .grad = [](const Node& n, Value dy) -> Grads {
+      if (n.inputs[0] == n.inputs[1]) return {dy * (2 * n.inputs[0]), Value()};
       return {dy * n.inputs[1], dy * n.inputs[0]};
     },
     .samples = [](Sampler& s) { sample_pair(s, operator*); },

@@ -50,6 +50,8 @@ const Op kGather{checked({
     .grad = [](const Node& n, Value dy) -> Grads {
       return {scatter_add(dy, n.inputs[1], n.inputs[0].shape()[0]), Value()};
     },
+    .local = {{{"∂{y}[i]/∂{0}[r] = [{1}[i] = r]",
+                "a row that was read several times adds up what comes back to it"}}},
     .samples =
         [](Sampler& s) {
           s.check(gather(s.uniform({4, 3}, -1, 1), s.integers({5}, 4)));
@@ -99,6 +101,8 @@ const Op kScatterAdd{checked({
     .grad = [](const Node& n, Value dy) -> Grads {
       return {gather(dy, n.inputs[1]), Value()};
     },
+    .local = {{{"∂{y}[r]/∂{0}[i] = [{1}[i] = r]",
+                "each row takes back the gradient of the place where it was added"}}},
     .samples =
         [](Sampler& s) {
           s.check(scatter_add(s.uniform({5, 3}, -1, 1), s.integers({5}, 4), 4));

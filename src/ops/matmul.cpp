@@ -52,6 +52,7 @@ const Op kMatmul{checked({
     }},
     .inputs = 2,
     .associative = true,
+    .product = true,
     .infer = [](const Node& n) -> Types {
       const Extents e = extents(n);
       Shape y = n.inputs[0].shape();
@@ -90,6 +91,14 @@ const Op kMatmul{checked({
       const Value db = matmul(ta ? a : transpose(a), dy);
       return {ta ? transpose(da) : da, tb ? transpose(db) : db};
     },
+    .local = {{
+        {R"(∂{y}[m,n]/∂{0}[m,k] = {1}[k,n])",
+         "`{0}[m,k]` takes part in every column n of row m of `{y}`: the sum over n is a product "
+         "with `{1}ᵀ`"},
+        {R"(∂{y}[m,n]/∂{1}[k,n] = {0}[m,k])",
+         "`{1}[k,n]` takes part in every row m of `{y}`: the sum over the rows, which are the "
+         "examples of a batch, is a product with `{0}ᵀ` from the left"},
+    }},
     .samples =
         [](Sampler& s) {
           s.check(matmul(s.uniform({2, 3}, -1, 1), s.uniform({3, 4}, -1, 1)));

@@ -1,4 +1,6 @@
 // Reductions over axes: sum, mean, max, argmax.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -86,6 +88,8 @@ const Op kSum{checked({
     .infer = infer_reduction,
     .eval = [](const Eval& e) { reduce(e, 0.0, [](double y, double x) { return y + x; }); },
     .grad = [](const Node& n, Value dy) -> Grads { return {spread(n, dy)}; },
+    .local = {{{"∂{y}/∂{0} = 1",
+                "every element of `{0}` enters its sum once: the upstream gradient is repeated"}}},
     .samples =
         [](Sampler& s) {
           s.check(sum(s.uniform({2, 3}, -1, 1)));
@@ -120,6 +124,15 @@ const Op kMean{checked({
           for (double& y : e.out[0].data) y /= reduced_count(e.node);
         },
     .grad = [](const Node& n, Value dy) -> Grads { return {spread(n, dy / reduced_count(n))}; },
+    .local = {{{[](const Node& n) -> Pattern {
+                  return {fmt::format("∂{{y}}/∂{{0}} = 1/{}", reduced_count(n))};
+                },
+                [](const Node& n) -> Pattern {
+                  return {
+                      fmt::format("each of the {} elements of `{{0}}` has the same share of "
+                                  "the mean: the upstream gradient is divided by {} and repeated",
+                                  reduced_count(n), reduced_count(n))};
+                }}}},
     .samples =
         [](Sampler& s) {
           s.check(mean(s.uniform({2, 3}, -1, 1)));
@@ -147,6 +160,9 @@ const Op kMax{checked({
       const Value ties = sum(attains, n.integers("axes"), n.flag("keep_axes"));
       return {spread(n, dy / ties) * attains};
     },
+    .local = {{{"∂{y}/∂{0} = [{0} = {y}]",
+                "only the largest element moves the maximum, so it alone gets the gradient; equals "
+                "share it"}}},
     .samples =
         [](Sampler& s) {
           s.check(max(s.uniform({2, 3}, -1, 1)));

@@ -90,6 +90,19 @@ const Op kBroadcastTo{checked({
       const Value dx = sum(dy, axes, same_rank);
       return {dx.shape() == x ? dx : reshape(dx, x)};
     },
+    .local = {{{"∂{y}/∂{0} = 1",
+                [](const Node& n) -> Pattern {
+                  const Shape& x = n.inputs[0].shape();
+                  const Axes axes = repeated_axes(x, n.integers("shape"));
+                  std::string names;
+                  for (const std::int64_t axis : axes) {
+                    names += (names.empty() ? "" : ", ") + std::to_string(axis);
+                  }
+                  return {"`{0}` " + to_string(x) + " was stretched to " +
+                          to_string(n.integers("shape")) + ", so its gradient sums over " +
+                          (axes.size() == 1 ? "axis " : "axes ") + names +
+                          ": every copy sends its share back"};
+                }}}},
     .samples =
         [](Sampler& s) {
           s.check(broadcast_to(s.uniform({3}, -1, 1), {2, 3}));
@@ -111,6 +124,7 @@ const Op kReshape{checked({
     .numpy = {[](const Node& n) -> Pattern {
       return {"np.reshape({0}, " + python_tuple(n.integers("shape")) + ")"};
     }},
+    .view = true,
     .infer = [](const Node& n) -> Types {
       const Shape& x = n.inputs[0].shape();
       const Shape& y = n.integers("shape");
@@ -122,6 +136,8 @@ const Op kReshape{checked({
     },
     .eval = [](const Eval& e) { e.out[0].data = e.in[0]->data; },
     .grad = [](const Node& n, Value dy) -> Grads { return {reshape(dy, n.inputs[0].shape())}; },
+    .local = {{{"∂{y}/∂{0} = 1",
+                "the numbers only change places, and so do their gradients, back again"}}},
     .samples =
         [](Sampler& s) {
           s.check(reshape(s.uniform({2, 6}, -1, 1), {3, -1}));
@@ -151,6 +167,7 @@ const Op kTranspose{checked({
       if (permutation.size() == 2) return kTranspose.numpy.of(n);
       return {"torch.permute({0}, " + python_tuple(permutation) + ")"};
     }},
+    .view = true,
     .infer = [](const Node& n) -> Types {
       const Shape& x = n.inputs[0].shape();
       const Axes& permutation = n.integers("permutation");
@@ -185,6 +202,8 @@ const Op kTranspose{checked({
       }
       return {transpose(dy, inverse)};
     },
+    .local = {{{"∂{y}/∂{0} = 1",
+                "the numbers only change places, and so do their gradients, back again"}}},
     .samples =
         [](Sampler& s) {
           s.check(transpose(s.uniform({2, 3}, -1, 1)));
@@ -241,6 +260,9 @@ const Op kConcatenate{checked({
       }
       return grads;
     },
+    .local = {{{"∂{y}/∂{0} = 1", "each input takes its own part of the gradient"},
+               {"∂{y}/∂{1} = 1", "each input takes its own part of the gradient"},
+               {"∂{y}/∂{2} = 1", "each input takes its own part of the gradient"}}},
     .samples =
         [](Sampler& s) {
           s.check(concatenate({s.uniform({2, 3}, -1, 1), s.uniform({2, 1}, -1, 1)}, 1));
@@ -259,6 +281,7 @@ const Op kSlice{checked({
     .numpy = {[](const Node& n) -> Pattern {
       return {"{0}[" + python_ranges(n) + "]", Binding::kPostfix};
     }},
+    .view = true,
     .infer = [](const Node& n) -> Types {
       const Shape& x = n.inputs[0].shape();
       const Axes& starts = n.integers("starts");
@@ -294,6 +317,9 @@ const Op kSlice{checked({
       for (std::size_t i = 0; i < after.size(); ++i) after[i] -= stops[i];
       return {pad(dy, n.integers("starts"), after)};
     },
+    .local = {{{"∂{y}/∂{0} = 1",
+                "what was cut off has no influence: its gradient is 0, the rest takes the upstream "
+                "gradient in its place"}}},
     .samples =
         [](Sampler& s) {
           s.check(slice(s.uniform({3, 4}, -1, 1), {1, 0}, {3, 2}));
@@ -349,6 +375,8 @@ const Op kPad{checked({
       for (std::size_t i = 0; i < stops.size(); ++i) stops[i] += before[i];
       return {slice(dy, before, stops)};
     },
+    .local = {{{"∂{y}/∂{0} = 1",
+                "the zeros around `{0}` are no part of it: their gradient is cut off"}}},
     .samples =
         [](Sampler& s) {
           s.check(pad(s.uniform({2, 2}, -1, 1), {1, 0}, {0, 2}));

@@ -21,6 +21,9 @@ const Op kSoftmax{checked({
       return {e / sum(e, {-1}, true)};
     },
     .grad = [](const Node& n, Value dy) -> Grads { return {softmax_backward(n.output(), dy)}; },
+    .local = {{{"∂{y}/∂{0} = diag({y}) - {y}·{y}ᵀ",
+                "row by row: raising one score raises its own probability and lowers all others, "
+                "because each row of `{y}` sums to 1"}}},
     .samples =
         [](Sampler& s) {
           s.check(softmax(s.uniform({3, 4}, -2, 2)));
@@ -60,6 +63,8 @@ const Op kLogSoftmax{checked({
       return {shifted - log(sum(exp(shifted), {-1}, true))};
     },
     .grad = [](const Node& n, Value dy) -> Grads { return {log_softmax_backward(n.output(), dy)}; },
+    .local = {{{"∂{y}/∂{0} = I - 1·exp({y})ᵀ",
+                "row by row: every score moves the common denominator"}}},
     .samples =
         [](Sampler& s) {
           s.check(log_softmax(s.uniform({3, 4}, -2, 2)));

@@ -6,6 +6,7 @@
 #include "backend/cpu/instruction.h"
 #include "backend/cpu/random.h"
 #include "backend/cpu/reduce.h"
+#include "backend/cpu/slices.h"
 #include "backend/cpu/softmax.h"
 #include "chainrule/error.h"
 
@@ -136,7 +137,40 @@ InstructionPtr lower_reduction(const Binding& binding) {
   return made;
 }
 
+// A sum for each channel over all examples and pixels, slice by slice and then over the slices.
+class ChannelSums final : public Sliced {
+ public:
+  ChannelSums(const Binding& binding, Slices slices)
+      : x_(binding.in[0]), out_(binding.out[0]), slices_(slices), scale_(scale_of(binding)) {
+    channels_ = out_.size();
+    of_one_ = x_.size() / slices_.examples;
+    partial_ = Tensor(DType::kF32, {slices_.count(), channels_});
+  }
+  void slice(std::int64_t slice, const Machine&, int) const override {
+    const std::int64_t rows = (slices_.end(slice) - slices_.begin(slice)) * of_one_ /
+                              std::max<std::int64_t>(channels_, 1);
+    sum(x_.f32() + slices_.begin(slice) * of_one_, partial() + slice * channels_,
+        {rows, channels_, 0, 1, 0, channels_});
+  }
+  void after(const Machine&) const override {
+    sum(partial(), out_.f32(), {slices_.count(), channels_, 0, 1, 0, channels_}, scale_);
+  }
+
+ private:
+  float* partial() const { return partial_.values<float>().data(); }
+
+  Operand x_, out_;
+  Slices slices_;
+  float scale_;
+  std::int64_t channels_ = 0;
+  std::int64_t of_one_ = 0;
+  mutable Tensor partial_;
+};
+
 InstructionPtr lower_sum(const Binding& binding) {
+  if (const Slices slices{sliced_examples(binding.node)}; slices.examples > 0) {
+    return std::make_unique<ChannelSums>(binding, slices);
+  }
   const bool everything = binding.out[0].size() == 1 && binding.in[0].size() > kSumChunk;
   return everything ? lower_full_sum(binding) : lower_reduction<sum>(binding);
 }

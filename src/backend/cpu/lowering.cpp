@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 
+#include "backend/cpu/slices.h"
 #include "backend/cpu/tiny.h"
 #include "chainrule/error.h"
 #include "chainrule/simplify.h"
@@ -23,11 +24,11 @@ Key key(const Value& v) { return {v.node().id, v.index()}; }
 GraphPtr optimise(const Graph& graph) {
   // A graph that was fused before is taken apart, so that fusion sees all of it.
   const auto has_kernel = [](const Node& n) {
-    return !is(n, "fused") && find_kernel(n.op->name) != nullptr;
+    return !is(n, "fused") && find_kernel(n) != nullptr;
   };
   // Simplified before expansion, for the rules that know macro ops by name, and again after it.
   GraphPtr g = simplify(*expand_macros(*simplify(graph), has_kernel));
-  return fuse(*reuse_relu(*fold_transposes(*g)));
+  return fuse(*reuse_relu(*pool_before_relu(*fold_transposes(*g))));
 }
 
 // Primitives alone, for a tiny program; Adam stays whole, as 1 − β₂ᵗ needs more digits than a
@@ -95,6 +96,7 @@ class Lowering {
       if (!node.op->source && !is_final_update(node)) order_.push_back(&node);
     }
     first_update_ = order_.size();
+    groups_ = slice_groups(order_);
     for (const Node& node : graph().nodes()) {
       if (is_final_update(node)) order_.push_back(&node);
     }
@@ -159,6 +161,15 @@ class Lowering {
     }
   }
 
+  // The steps that run together with this one, slice by slice: what one of them writes must outlive
+  // them all.
+  SliceGroup group_of(std::size_t step) const {
+    for (const SliceGroup& group : groups_) {
+      if (group.begin <= step && step < group.end) return group;
+    }
+    return {step, step + 1};
+  }
+
   // A reshape is another name for the same array.
   static Value storage(Value v) {
     while (is(v, "reshape")) v = v.node().inputs[0];
@@ -176,7 +187,8 @@ class Lowering {
     };
     for (std::size_t step = 0; step < order_.size(); ++step) {
       const Node& node = *order_[step];
-      for (const Value& input : node.inputs) use_until(input, step);
+      const SliceGroup together = group_of(step);
+      for (const Value& input : node.inputs) use_until(input, together.end - 1);
       if (is(node, "reshape") || is(node, "constant")) continue;
       for (std::size_t i = 0; i < node.types.size(); ++i) {
         const Value v = node.output(i);
@@ -186,8 +198,8 @@ class Lowering {
         }
         buffer_of[key(v)] = buffers.size();
         slots.push_back(new_slot(v));
-        buffers.push_back(
-            {static_cast<std::size_t>(element_count(v.shape())) * size_of(v.dtype()), step, step});
+        buffers.push_back({static_cast<std::size_t>(element_count(v.shape())) * size_of(v.dtype()),
+                           together.begin, together.end - 1});
       }
     }
     for (const auto& [name, value] : graph().outputs()) use_until(value, order_.size());
@@ -204,10 +216,14 @@ class Lowering {
 
   // ── instructions ──
   void bind_instructions() {
+    std::vector<InstructionPtr> together;
     for (std::size_t step = 0; step < order_.size(); ++step) {
       const Node& node = *order_[step];
+      const SliceGroup group = group_of(step);
+      if (step == group.begin && !together.empty()) add(run_together(std::move(together)), false);
+      if (step == group.begin) together.clear();
       if (is(node, "reshape") || is(node, "constant")) continue;
-      const Kernel* kernel = find_kernel(node.op->name);
+      const Kernel* kernel = find_kernel(node);
       if (kernel == nullptr) {
         throw Error("the CPU has no kernel for " + std::string(node.op->name));
       }
@@ -216,9 +232,16 @@ class Lowering {
       for (std::size_t i = 0; i < node.types.size(); ++i) {
         binding.out.emplace_back(slot(node.output(i)), &node.types[i]);
       }
-      add(kernel->lower(binding), step >= first_update_);
-      code_.listing.push_back(line_of(node));
+      InstructionPtr made = kernel->lower(binding);
+      const bool alone = group.end == step + 1 && group.begin == step;
+      if (alone) {
+        add(std::move(made), step >= first_update_);
+      } else {
+        together.push_back(std::move(made));
+      }
+      code_.listing.push_back((alone ? "" : "| ") + line_of(node));
     }
+    if (!together.empty()) add(run_together(std::move(together)), false);
   }
 
   void add(InstructionPtr made, bool update) {
@@ -276,6 +299,7 @@ class Lowering {
   Code code_;
   std::vector<const Node*> order_;
   std::size_t first_update_ = 0;
+  std::vector<SliceGroup> groups_;  // among the steps before the updates
   std::map<Key, std::vector<const Node*>> readers_;
   std::map<Key, Value> next_of_;  // an update's output → its parameter
   std::set<Key> kept_;
@@ -285,7 +309,7 @@ class Lowering {
 }  // namespace
 
 Code lower(const Graph& graph, const std::shared_ptr<Parameters>& parameters, bool tiny) {
-  if (tiny) {
+  if (tiny && TinyProgram::fits(graph)) {
     GraphPtr primitives = as_primitives(graph);
     if (TinyProgram::fits(*primitives)) {
       std::optional<Code> code = Lowering(std::move(primitives), parameters).run_tiny();
@@ -295,11 +319,12 @@ Code lower(const Graph& graph, const std::shared_ptr<Parameters>& parameters, bo
   return Lowering(optimise(graph), parameters).run();
 }
 
-const Kernel* find_kernel(std::string_view op) {
-  for (const std::span<const Kernel> table :
-       {fused_kernels(), dense_kernels(), movement_kernels(), recurrent_kernels()}) {
+const Kernel* find_kernel(const Node& node) {
+  for (const std::span<const Kernel> table : {fused_kernels(), dense_kernels(), movement_kernels(),
+                                              image_kernels(), recurrent_kernels()}) {
     for (const Kernel& kernel : table) {
-      if (kernel.op == op) return &kernel;
+      if (kernel.op != node.op->name) continue;
+      return kernel.suits == nullptr || kernel.suits(node) ? &kernel : nullptr;
     }
   }
   return nullptr;

@@ -1,0 +1,181 @@
+// The instructions for images: convolutions that nothing finishes, the gradient of their weights,
+// pooling, unfold and fold. Work is cut by images, or slice by slice of the batch (slices.h).
+#include <algorithm>
+
+#include "backend/cpu/convolution.h"
+#include "backend/cpu/instruction.h"
+#include "backend/cpu/pool.h"
+#include "backend/cpu/product_plans.h"
+#include "backend/cpu/slices.h"
+#include "ops/window.h"
+
+namespace chainrule::cpu {
+namespace {
+
+bool is_direct(const Node& node) { return window_of(node).dilation[1] == 1; }
+
+// A convolution that nothing finishes, into its place.
+class Convolution final : public Sliced {
+ public:
+  explicit Convolution(const Binding& binding)
+      : plan_(make_product_plan(binding.node)),
+        slices_{sliced_examples(binding.node)},
+        a_(binding.in[0]),
+        b_(binding.in[1]),
+        out_(binding.out[0]) {
+    scratch_bytes = plan_->scratch_bytes();
+    flop = plan_->flop();
+  }
+  void before(const Machine&) const override { plan_->prepare(b_.f32()); }
+  void slice(std::int64_t slice, const Machine& machine, int worker) const override {
+    const std::int64_t chunks_of_image = plan_->chunks() / slices_.examples;
+    for (std::int64_t chunk = slices_.begin(slice) * chunks_of_image;
+         chunk < slices_.end(slice) * chunks_of_image; ++chunk) {
+      run_chunk(chunk, machine, worker);
+    }
+  }
+  void run(const Machine& machine) const override {
+    before(machine);
+    machine.pool->run(plan_->chunks(),
+                      [&](std::int64_t chunk, int worker) { run_chunk(chunk, machine, worker); });
+  }
+
+ private:
+  void run_chunk(std::int64_t chunk, const Machine& machine, int worker) const {
+    const Rectangle r = plan_->block(chunk);
+    plan_->run(chunk, a_.f32(), b_.f32(), out_.f32() + r.row * plan_->columns() + r.column,
+               plan_->columns(), machine.scratch_of(worker));
+  }
+
+  std::shared_ptr<const ProductPlan> plan_;
+  Slices slices_;
+  Operand a_, b_, out_;
+};
+
+InstructionPtr lower_convolution(const Binding& binding) {
+  return std::make_unique<Convolution>(binding);
+}
+
+class WeightGradient final : public Sliced {
+ public:
+  explicit WeightGradient(const Binding& binding)
+      : plan_(binding.in[0].shape(), binding.in[1].shape(), window_of(binding.node),
+              std::min(Slices{}.count(), binding.in[0].shape()[0])),
+        x_(binding.in[0]),
+        dy_(binding.in[1]),
+        dw_(binding.out[0]),
+        partial_(DType::kF32, {plan_.chunks() * plan_.elements()}) {
+    scratch_bytes = plan_.scratch_bytes();
+    flop = plan_.flop();
+  }
+  void slice(std::int64_t slice, const Machine& machine, int worker) const override {
+    plan_.run(slice, x_.f32(), dy_.f32(), partial(), machine.scratch_of(worker));
+  }
+  void after(const Machine& machine) const override {
+    for_each_chunk(machine, plan_.elements(), 4096, [&](std::int64_t begin, std::int64_t end, int) {
+      plan_.join(partial(), dw_.f32(), begin, end);
+    });
+  }
+  void run(const Machine& machine) const override {
+    machine.pool->run(plan_.chunks(),
+                      [&](std::int64_t chunk, int worker) { slice(chunk, machine, worker); });
+    after(machine);
+  }
+
+ private:
+  float* partial() const { return partial_.values<float>().data(); }
+
+  ConvolutionWeightPlan plan_;
+  Operand x_, dy_, dw_;
+  mutable Tensor partial_;
+};
+
+InstructionPtr lower_weight_gradient(const Binding& binding) {
+  return std::make_unique<WeightGradient>(binding);
+}
+
+// `image` are the shapes of one side, `windows` of the other.
+PoolShape pool_shape(const Node& node, const Shape& image, const Shape& windows) {
+  return {window_of(node), image[1], image[2], image[3], windows[1], windows[2]};
+}
+
+// An instruction that calls f(image) for each image of x.
+template <typename F>
+InstructionPtr for_each_image(const Operand& x, F f) {
+  class Images final : public Sliced {
+   public:
+    Images(std::int64_t images, F function) : images_(images), function_(std::move(function)) {}
+    void slice(std::int64_t slice, const Machine&, int) const override {
+      const Slices slices{images_};
+      for (std::int64_t image = slices.begin(slice); image < slices.end(slice); ++image) {
+        function_(image);
+      }
+    }
+    void run(const Machine& machine) const override {
+      machine.pool->run(images_, [&](std::int64_t image, int) { function_(image); });
+    }
+
+   private:
+    std::int64_t images_;
+    F function_;
+  };
+  return std::make_unique<Images>(x.shape()[0], std::move(f));
+}
+
+// Floats between two images.
+std::int64_t step_of(const Operand& x) {
+  const Shape& shape = x.shape();
+  return shape[1] * shape[2] * shape[3];
+}
+
+InstructionPtr lower_max_pool(const Binding& binding) {
+  const PoolShape shape = pool_shape(binding.node, binding.in[0].shape(), binding.out[0].shape());
+  return for_each_image(
+      binding.in[0], [shape, x = binding.in[0], y = binding.out[0]](std::int64_t image) {
+        max_pool(shape, x.f32() + image * step_of(x), y.f32() + image * step_of(y));
+      });
+}
+
+InstructionPtr lower_max_pool_gradient(const Binding& binding) {
+  const PoolShape shape = pool_shape(binding.node, binding.in[0].shape(), binding.in[1].shape());
+  return for_each_image(binding.out[0],
+                        [shape, x = binding.in[0], y = binding.in[1], dy = binding.in[2],
+                         dx = binding.out[0]](std::int64_t image) {
+                          const std::int64_t at = image * step_of(y);
+                          max_pool_gradient(shape, x.f32() + image * step_of(x), y.f32() + at,
+                                            dy.f32() + at, dx.f32() + image * step_of(x));
+                        });
+}
+
+InstructionPtr lower_unfold(const Binding& binding) {
+  const PoolShape shape = pool_shape(binding.node, binding.in[0].shape(), binding.out[0].shape());
+  const auto outside = static_cast<float>(binding.node.real("outside"));
+  return for_each_image(
+      binding.in[0], [shape, outside, x = binding.in[0], y = binding.out[0]](std::int64_t image) {
+        unfold(shape, outside, x.f32() + image * step_of(x), y.f32() + image * step_of(y));
+      });
+}
+
+InstructionPtr lower_fold(const Binding& binding) {
+  const PoolShape shape = pool_shape(binding.node, binding.out[0].shape(), binding.in[0].shape());
+  return for_each_image(binding.out[0],
+                        [shape, y = binding.in[0], x = binding.out[0]](std::int64_t image) {
+                          fold(shape, y.f32() + image * step_of(y), x.f32() + image * step_of(x));
+                        });
+}
+
+constexpr Kernel kKernels[] = {
+    {"conv2d", lower_convolution, is_direct},
+    {"conv2d_transpose", lower_convolution},
+    {"conv2d_weight_backward", lower_weight_gradient, is_direct},
+    {"max_pool2d", lower_max_pool},
+    {"max_pool2d_backward", lower_max_pool_gradient},
+    {"unfold", lower_unfold},
+    {"fold", lower_fold},
+};
+
+}  // namespace
+
+std::span<const Kernel> image_kernels() { return kKernels; }
+
+}  // namespace chainrule::cpu
