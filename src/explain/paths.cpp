@@ -14,8 +14,8 @@
 #include "chainrule/gradient.h"
 #include "chainrule/trace_text.h"
 #include "explain/entry.h"
-#include "explain/local_derivative.h"
 #include "explain/numeric.h"
+#include "explain/station_derivative.h"
 
 namespace chainrule {
 namespace {
@@ -120,7 +120,7 @@ class PathGraph {
   }
 
   std::vector<const TraceValue*> stations_;
-  std::vector<LocalDerivative> locals_;  // of stations_[1], stations_[2], …
+  std::vector<StationDerivative> locals_;  // of stations_[1], stations_[2], …
   std::map<std::pair<std::string, std::size_t>, std::size_t> numbers_;
 };
 

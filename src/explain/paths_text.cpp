@@ -9,7 +9,7 @@
 
 #include "chainrule/trace_text.h"
 #include "explain/entry.h"
-#include "explain/local_derivative.h"
+#include "explain/station_derivative.h"
 #include "explain/text_table.h"
 #include "graph/op.h"
 
@@ -83,7 +83,7 @@ bool is_elementwise_in_names(const Value& v, const Shape& shape, bool top = true
   if (is(v, "constant")) return true;
   const Node& node = v.node();
   if (node.op->source || v.shape() != shape) return false;
-  if (!node.op->elementwise && node.op->formula != "{0}") return false;
+  if (!node.op->elementwise && node.op->formula.of(node).text != "{0}") return false;
   return std::all_of(node.inputs.begin(), node.inputs.end(), [&](const Value& input) {
     return is_elementwise_in_names(input, node.op->elementwise ? shape : input.shape(), false);
   });
@@ -120,7 +120,7 @@ std::string with_subscripts(const Trace& trace, const std::string& formula,
 }
 
 // The formula of ∂to/∂from, or "" where it is not that of one number.
-std::string factor_formula(const Trace& trace, Subscripts& subscripts, LocalDerivative& local,
+std::string factor_formula(const Trace& trace, Subscripts& subscripts, StationDerivative& local,
                            const TraceValue& from, const TraceValue& to) {
   const std::vector<std::string>& f = subscripts.of(from);
   const std::vector<std::string>& t = subscripts.of(to);
@@ -184,7 +184,7 @@ class PathsText {
         const std::pair<std::string, std::string> edge{from.name, to.name};
         if (std::find(seen.begin(), seen.end(), edge) != seen.end()) continue;
         seen.push_back(edge);
-        LocalDerivative local(trace_, stations, to);
+        StationDerivative local(trace_, stations, to);
         std::string formula = factor_formula(trace_, subscripts_, local, from, to);
         if (formula.empty() && always_one(edge)) formula = "1";
         lines.add({fmt::format("∂{}/∂{}", subscripts_.entry(to), subscripts_.entry(from)),

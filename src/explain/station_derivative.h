@@ -14,11 +14,11 @@
 namespace chainrule {
 
 /// How one station depends on the stations right before it, all others held fixed.
-class LocalDerivative {
+class StationDerivative {
  public:
   /// `stations` are all values between which paths are told apart; `to` is one of them.
-  LocalDerivative(const Trace& trace, const std::vector<const TraceValue*>& stations,
-                  const TraceValue& to);
+  StationDerivative(const Trace& trace, const std::vector<const TraceValue*>& stations,
+                    const TraceValue& to);
 
   /// The stations on which `to` depends directly.
   const std::vector<const TraceValue*>& from() const { return from_; }

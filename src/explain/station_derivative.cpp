@@ -1,7 +1,7 @@
 // A local derivative is found from gradient rules alone, whatever the ops: gradient() of the part
 // of the graph between two stations gives Jᵀ·c for a cotangent c, and since that is linear in c,
 // the gradient of ⟨Jᵀ·c, e⟩ with respect to c is J·e, a whole column of the Jacobian.
-#include "explain/local_derivative.h"
+#include "explain/station_derivative.h"
 
 #include <algorithm>
 #include <functional>
@@ -20,7 +20,7 @@ std::vector<double> numbers(const Tensor& tensor) {
   return {wide.values<double>().begin(), wide.values<double>().end()};
 }
 
-bool is_transparent(const Node& node) { return node.op->formula == "{0}"; }
+bool is_transparent(const Node& node) { return node.op->formula.of(node).text == "{0}"; }
 
 Value seen_through(Value v) {
   while (v.name().empty() && is_transparent(v.node())) v = v.node().inputs[0];
@@ -29,8 +29,9 @@ Value seen_through(Value v) {
 
 }  // namespace
 
-LocalDerivative::LocalDerivative(const Trace& trace, const std::vector<const TraceValue*>& stations,
-                                 const TraceValue& to)
+StationDerivative::StationDerivative(const Trace& trace,
+                                     const std::vector<const TraceValue*>& stations,
+                                     const TraceValue& to)
     : trace_(trace), to_(to), stations_(stations) {
   for (const TraceValue& value : trace.values) feed_.insert_or_assign(value.name, value.numbers);
   Value copy;
@@ -44,7 +45,7 @@ LocalDerivative::LocalDerivative(const Trace& trace, const std::vector<const Tra
 }
 
 // What computes `to` from the other stations, which are inputs here.
-std::unique_ptr<Graph> LocalDerivative::part(Value& to) const {
+std::unique_ptr<Graph> StationDerivative::part(Value& to) const {
   auto graph = std::make_unique<Graph>("part");
   std::map<std::pair<std::int64_t, std::size_t>, Value> copies;
   const std::function<Value(const Value&)> copy = [&](const Value& v) -> Value {
@@ -69,7 +70,7 @@ std::unique_ptr<Graph> LocalDerivative::part(Value& to) const {
   return graph;
 }
 
-const LocalDerivative::Forward& LocalDerivative::forward(const TraceValue& from) {
+const StationDerivative::Forward& StationDerivative::forward(const TraceValue& from) {
   Forward& forward = forwards_[from.name];
   if (forward.graph) return forward;
   Value to;
@@ -81,7 +82,7 @@ const LocalDerivative::Forward& LocalDerivative::forward(const TraceValue& from)
   return forward;
 }
 
-const std::vector<double>& LocalDerivative::column(const TraceValue& from, std::size_t element) {
+const std::vector<double>& StationDerivative::column(const TraceValue& from, std::size_t element) {
   std::vector<double>& column = columns_[{from.name, element}];
   if (!column.empty()) return column;
   if (to_.value.shape().empty()) return column = {scalar_column(from)[element]};
@@ -95,7 +96,7 @@ const std::vector<double>& LocalDerivative::column(const TraceValue& from, std::
 }
 
 // Of a scalar, one gradient holds the derivatives by all entries.
-std::vector<double> LocalDerivative::scalar_column(const TraceValue& from) {
+std::vector<double> StationDerivative::scalar_column(const TraceValue& from) {
   std::vector<double>& all = columns_[{from.name, static_cast<std::size_t>(-1)}];
   if (all.empty()) {
     Value to;
@@ -106,7 +107,7 @@ std::vector<double> LocalDerivative::scalar_column(const TraceValue& from) {
   return all;
 }
 
-bool LocalDerivative::is_elementwise(const TraceValue& from) const {
+bool StationDerivative::is_elementwise(const TraceValue& from) const {
   if (from.value.shape() != to_.value.shape()) return false;
   Value to;
   const std::unique_ptr<Graph> graph = part(to);
@@ -122,7 +123,7 @@ bool LocalDerivative::is_elementwise(const TraceValue& from) const {
   return true;
 }
 
-std::string LocalDerivative::formula(const TraceValue& from) const {
+std::string StationDerivative::formula(const TraceValue& from) const {
   if (!is_elementwise(from)) return "";
   Value to;
   const std::unique_ptr<Graph> graph = part(to);
@@ -141,7 +142,8 @@ std::string LocalDerivative::formula(const TraceValue& from) const {
   return right;
 }
 
-std::optional<LocalDerivative::Factor> LocalDerivative::other_factor(const TraceValue& from) const {
+std::optional<StationDerivative::Factor> StationDerivative::other_factor(
+    const TraceValue& from) const {
   // A product, alone or with something added that does not depend on `from`.
   std::vector<Value> terms{to_.value};
   for (std::size_t i = 0; i < terms.size(); ++i) {
