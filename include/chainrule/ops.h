@@ -184,6 +184,16 @@ Value argmax(Value x);
 /// Example:  Value logits = matmul(x, w);   // [32,784]·[784,10] → [32,10]
 Value matmul(Value a, Value b);
 
+// ── normalisation ────────────────────────────────────────────────────────────
+
+/// y = gamma ⊙ (x − mean) / √(variance + epsilon) + beta, computed as x ⊙ scale + shift.
+///
+/// x: [..., C]    mean, variance, gamma, beta: [C]    y: [..., C]
+/// scale = gamma / √(variance + epsilon) and shift = beta − mean ⊙ scale are C numbers, so that the
+/// elements cost one product and one sum.  Source: Ioffe & Szegedy, 2015.
+Value normalize(Value x, Value mean, Value variance, Value gamma, Value beta,
+                double epsilon = 1e-5);
+
 // ── softmax and losses ───────────────────────────────────────────────────────
 
 /// y[…, i] = eˣⁱ / Σⱼ eˣʲ over the last axis, without overflow.

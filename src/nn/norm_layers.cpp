@@ -43,22 +43,23 @@ Value build_batch_norm(LayerScope& scope, Value x) {
   const Shape features{x.extent(-1)};
   const double epsilon = scope.layer.real("epsilon");
   const double momentum = scope.layer.real("momentum");
+  const Value gamma = scope.parameter(graph, "gamma", features, 1);
+  const Value beta = scope.parameter(graph, "beta", features);
   const Value running_mean = scope.parameter(graph, "running_mean", features, 0, false);
   const Value running_variance = scope.parameter(graph, "running_variance", features, 1, false);
   if (scope.options.mode == Mode::kPredict) {
-    return scaled_and_shifted(scope, (x - running_mean) / sqrt(running_variance + epsilon));
+    return normalize(x, running_mean, running_variance, gamma, beta, epsilon);
   }
   const std::vector<std::int64_t> axes = leading_axes(x);
   const Value batch_mean = mean(x, axes);
-  const Value centred = x - batch_mean;
-  const Value variance = mean(square(centred), axes);
+  const Value variance = mean(square(x - batch_mean), axes);
   const double count = static_cast<double>(element_count(x.shape()) / x.extent(-1));
   // The running variance is that of the population, the batch's own divides by n.
   const double unbiased = count > 1 ? count / (count - 1) : 1;
   graph.update(running_mean, (1 - momentum) * running_mean + momentum * batch_mean);
   graph.update(running_variance,
                (1 - momentum) * running_variance + (momentum * unbiased) * variance);
-  return scaled_and_shifted(scope, centred / sqrt(variance + epsilon));
+  return normalize(x, batch_mean, variance, gamma, beta, epsilon);
 }
 
 // ── group norm ───────────────────────────────────────────────────────────────

@@ -376,4 +376,9 @@ Value where(Value condition, Value a, Value b) {
   return emit(kWhere, {stretched(condition, shape), stretched(a, shape), stretched(b, shape)});
 }
 
+Value normalize(Value x, Value mean, Value variance, Value gamma, Value beta, double epsilon) {
+  const Value scale = gamma / sqrt(variance + epsilon);
+  return x * scale + (beta - mean * scale);
+}
+
 }  // namespace chainrule

@@ -71,21 +71,21 @@ void run_product(const Machine& machine, const Product& product, F finish) {
 // A convolution whose images are finished slice by slice; its chunks are those of one image after
 // the other.
 template <typename F>
-InstructionPtr sliced_product(const Product& product, const Slices& slices, F finish) {
+InstructionPtr sliced_product(const Product& product, std::int64_t examples, F finish) {
   class Convolution final : public Sliced {
    public:
-    Convolution(const Product& convolution, const Slices& of, F function)
-        : product_(convolution), slices_(of), finish_(std::move(function)) {
+    Convolution(const Product& convolution, std::int64_t of, F function)
+        : Sliced(of), product_(convolution), finish_(std::move(function)) {
       scratch_bytes = product_.scratch_bytes();
       flop = product_.plan->flop();
     }
     void before(const Machine&) const override { product_.plan->prepare(product_.b.f32()); }
-    void slice(std::int64_t slice, const Machine& machine, int worker) const override {
-      const std::int64_t chunks_of_image = product_.plan->chunks() / slices_.examples;
+    void run_part(const SlicePart& part, const Machine& machine, int worker) const override {
+      const std::int64_t chunks_of_image = product_.plan->chunks() / slices().examples;
       std::byte* scratch = machine.scratch_of(worker);
       float* block = reinterpret_cast<float*>(scratch + product_.block_offset());
-      for (std::int64_t chunk = slices_.begin(slice) * chunks_of_image;
-           chunk < slices_.end(slice) * chunks_of_image; ++chunk) {
+      for (std::int64_t chunk = part.begin * chunks_of_image; chunk < part.end * chunks_of_image;
+           ++chunk) {
         const Rectangle r = product_.plan->block(chunk);
         product_.plan->run(chunk, product_.a.f32(), product_.b.f32(), block, r.columns, scratch);
         finish_(r, block);
@@ -94,10 +94,9 @@ InstructionPtr sliced_product(const Product& product, const Slices& slices, F fi
 
    private:
     Product product_;
-    Slices slices_;
     F finish_;
   };
-  return std::make_unique<Convolution>(product, slices, std::move(finish));
+  return std::make_unique<Convolution>(product, examples, std::move(finish));
 }
 
 // ── elementwise chains ───────────────────────────────────────────────────────
@@ -168,13 +167,13 @@ BoundChain chain_of(const Binding& binding, const Node* product) {
 }
 
 InstructionPtr lower_chain(const Binding& binding) {
-  if (const Slices slices{sliced_examples(binding.node)}; slices.examples > 0) {
-    return sliced([bound = chain_of(binding, nullptr), out = binding.out[0], slices,
-                   of_one = binding.out[0].size() / slices.examples](std::int64_t slice,
-                                                                     const Machine&, int) {
+  if (const std::int64_t examples = sliced_examples(binding.node); examples > 0) {
+    return sliced(examples, [bound = chain_of(binding, nullptr), out = binding.out[0],
+                             of_one = binding.out[0].size() / examples](const SlicePart& part,
+                                                                        const Machine&, int) {
       const BoundChain::Pointers p = bound.pointers();
       float* const outputs[] = {out.f32()};
-      bound.chain.run(p.in, outputs, slices.begin(slice) * of_one, slices.end(slice) * of_one);
+      bound.chain.run(p.in, outputs, part.begin * of_one, part.end * of_one);
     });
   }
   return instruction([bound = chain_of(binding, nullptr), out = binding.out[0],
@@ -191,8 +190,8 @@ InstructionPtr lower_chain(const Binding& binding) {
 InstructionPtr lower_product_chain(const Binding& binding, const Node& node) {
   const Product product = product_of(binding, node);
   const std::int64_t row_length = product.plan->columns();
-  if (const Slices slices{sliced_examples(binding.node)}; slices.examples > 0) {
-    return sliced_product(product, slices,
+  if (const std::int64_t examples = sliced_examples(binding.node); examples > 0) {
+    return sliced_product(product, examples,
                           [bound = chain_of(binding, &node), out = binding.out[0], row_length](
                               const Rectangle& rectangle, const float* block) {
                             const BoundChain::Pointers p = bound.pointers();

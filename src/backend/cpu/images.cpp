@@ -18,8 +18,8 @@ bool is_direct(const Node& node) { return window_of(node).dilation[1] == 1; }
 class Convolution final : public Sliced {
  public:
   explicit Convolution(const Binding& binding)
-      : plan_(make_product_plan(binding.node)),
-        slices_{sliced_examples(binding.node)},
+      : Sliced(sliced_examples(binding.node)),
+        plan_(make_product_plan(binding.node)),
         a_(binding.in[0]),
         b_(binding.in[1]),
         out_(binding.out[0]) {
@@ -27,10 +27,10 @@ class Convolution final : public Sliced {
     flop = plan_->flop();
   }
   void before(const Machine&) const override { plan_->prepare(b_.f32()); }
-  void slice(std::int64_t slice, const Machine& machine, int worker) const override {
-    const std::int64_t chunks_of_image = plan_->chunks() / slices_.examples;
-    for (std::int64_t chunk = slices_.begin(slice) * chunks_of_image;
-         chunk < slices_.end(slice) * chunks_of_image; ++chunk) {
+  void run_part(const SlicePart& part, const Machine& machine, int worker) const override {
+    const std::int64_t chunks_of_image = plan_->chunks() / slices().examples;
+    for (std::int64_t chunk = part.begin * chunks_of_image; chunk < part.end * chunks_of_image;
+         ++chunk) {
       run_chunk(chunk, machine, worker);
     }
   }
@@ -48,7 +48,6 @@ class Convolution final : public Sliced {
   }
 
   std::shared_ptr<const ProductPlan> plan_;
-  Slices slices_;
   Operand a_, b_, out_;
 };
 
@@ -59,27 +58,32 @@ InstructionPtr lower_convolution(const Binding& binding) {
 class WeightGradient final : public Sliced {
  public:
   explicit WeightGradient(const Binding& binding)
-      : plan_(binding.in[0].shape(), binding.in[1].shape(), window_of(binding.node),
-              std::min(Slices{}.count(), binding.in[0].shape()[0])),
+      : Sliced(binding.in[0].shape()[0]),
+        plan_(binding.in[0].shape(), binding.in[1].shape(), window_of(binding.node)),
         x_(binding.in[0]),
         dy_(binding.in[1]),
         dw_(binding.out[0]),
-        partial_(DType::kF32, {plan_.chunks() * plan_.elements()}) {
+        partial_(DType::kF32, {Slices::kCount * plan_.elements()}) {
     scratch_bytes = plan_.scratch_bytes();
     flop = plan_.flop();
   }
-  void slice(std::int64_t slice, const Machine& machine, int worker) const override {
-    plan_.run(slice, x_.f32(), dy_.f32(), partial(), machine.scratch_of(worker));
+  void run_part(const SlicePart& part, const Machine& machine, int worker) const override {
+    if (part.begin == part.end) return;
+    plan_.run(part.begin, part.end, x_.f32(), dy_.f32(), partial() + part.slice * plan_.elements(),
+              !part.first, machine.scratch_of(worker));
   }
   void after(const Machine& machine) const override {
+    // Of a batch smaller than the number of slices some slices are empty.
+    const Slices& cut = slices();
     for_each_chunk(machine, plan_.elements(), 4096, [&](std::int64_t begin, std::int64_t end, int) {
-      plan_.join(partial(), dw_.f32(), begin, end);
+      float* const dw = dw_.f32();
+      std::fill(dw + begin, dw + end, 0.0F);
+      for (std::int64_t slice = 0; slice < Slices::kCount; ++slice) {
+        if (cut.begin(slice) == cut.end(slice)) continue;
+        const float* const from = partial() + slice * plan_.elements();
+        for (std::int64_t i = begin; i < end; ++i) dw[i] += from[i];
+      }
     });
-  }
-  void run(const Machine& machine) const override {
-    machine.pool->run(plan_.chunks(),
-                      [&](std::int64_t chunk, int worker) { slice(chunk, machine, worker); });
-    after(machine);
   }
 
  private:
@@ -104,19 +108,15 @@ template <typename F>
 InstructionPtr for_each_image(const Operand& x, F f) {
   class Images final : public Sliced {
    public:
-    Images(std::int64_t images, F function) : images_(images), function_(std::move(function)) {}
-    void slice(std::int64_t slice, const Machine&, int) const override {
-      const Slices slices{images_};
-      for (std::int64_t image = slices.begin(slice); image < slices.end(slice); ++image) {
-        function_(image);
-      }
+    Images(std::int64_t images, F function) : Sliced(images), function_(std::move(function)) {}
+    void run_part(const SlicePart& part, const Machine&, int) const override {
+      for (std::int64_t image = part.begin; image < part.end; ++image) function_(image);
     }
     void run(const Machine& machine) const override {
-      machine.pool->run(images_, [&](std::int64_t image, int) { function_(image); });
+      machine.pool->run(slices().examples, [&](std::int64_t image, int) { function_(image); });
     }
 
    private:
-    std::int64_t images_;
     F function_;
   };
   return std::make_unique<Images>(x.shape()[0], std::move(f));

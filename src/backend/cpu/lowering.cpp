@@ -217,11 +217,16 @@ class Lowering {
   // ── instructions ──
   void bind_instructions() {
     std::vector<InstructionPtr> together;
+    std::int64_t largest = 0;  // floats of an example in the group
+    const auto finish_group = [&] {
+      if (!together.empty()) add(run_together(std::move(together), largest), false);
+      together.clear();
+      largest = 0;
+    };
     for (std::size_t step = 0; step < order_.size(); ++step) {
       const Node& node = *order_[step];
       const SliceGroup group = group_of(step);
-      if (step == group.begin && !together.empty()) add(run_together(std::move(together)), false);
-      if (step == group.begin) together.clear();
+      if (step == group.begin) finish_group();
       if (is(node, "reshape") || is(node, "constant")) continue;
       const Kernel* kernel = find_kernel(node);
       if (kernel == nullptr) {
@@ -237,11 +242,12 @@ class Lowering {
       if (alone) {
         add(std::move(made), step >= first_update_);
       } else {
+        largest = std::max(largest, floats_of_example(node, sliced_examples(node)));
         together.push_back(std::move(made));
       }
       code_.listing.push_back((alone ? "" : "| ") + line_of(node));
     }
-    if (!together.empty()) add(run_together(std::move(together)), false);
+    finish_group();
   }
 
   void add(InstructionPtr made, bool update) {

@@ -33,7 +33,7 @@ bool is_sliceable_chain(const Node& fused) {
   });
 }
 
-std::int64_t enough(std::int64_t examples) { return examples >= Slices::kMost ? examples : 0; }
+std::int64_t enough(std::int64_t examples) { return examples >= Slices::kCount ? examples : 0; }
 
 // The array that a value is another name for.
 Value storage(Value v) {
@@ -109,12 +109,28 @@ std::vector<SliceGroup> slice_groups(const std::vector<const Node*>& order) {
   return groups;
 }
 
+std::int64_t floats_of_example(const Node& node, std::int64_t examples) {
+  std::int64_t most = 0;
+  const auto count = [&](const Shape& shape) {
+    if (!shape.empty() && shape[0] == examples)
+      most = std::max(most, element_count(shape) / examples);
+  };
+  for (const Value& input : node.inputs) count(input.shape());
+  for (const Type& type : node.types) count(type.shape);
+  return most;
+}
+
 namespace {
+
+// A part of an array: several of them are in a core's L2 at a time.
+constexpr std::int64_t kFloatsOfPart = 32768;
 
 class Together final : public Instruction {
  public:
-  explicit Together(std::vector<InstructionPtr> instructions)
-      : instructions_(std::move(instructions)) {
+  Together(std::vector<InstructionPtr> instructions, std::int64_t largest)
+      : instructions_(std::move(instructions)),
+        examples_of_part_(
+            std::max<std::int64_t>(1, kFloatsOfPart / std::max<std::int64_t>(1, largest))) {
     for (const InstructionPtr& one : instructions_) {
       scratch_bytes = std::max(scratch_bytes, one->scratch_bytes);
       shared_bytes = std::max(shared_bytes, one->shared_bytes);
@@ -123,15 +139,22 @@ class Together final : public Instruction {
     }
   }
   void run(const Machine& machine) const override {
-    for (const Sliced* part : parts_) part->before(machine);
-    machine.pool->run(Slices{}.count(), [&](std::int64_t slice, int worker) {
-      for (const Sliced* part : parts_) part->slice(slice, machine, worker);
+    const Slices slices = parts_.front()->slices();
+    for (const Sliced* one : parts_) one->before(machine);
+    machine.pool->run(Slices::kCount, [&](std::int64_t slice, int worker) {
+      const std::int64_t end = slices.end(slice);
+      SlicePart part{slice, slices.begin(slice), 0, true};
+      for (; part.begin < end; part.begin = part.end, part.first = false) {
+        part.end = std::min(end, part.begin + examples_of_part_);
+        for (const Sliced* one : parts_) one->run_part(part, machine, worker);
+      }
     });
-    for (const Sliced* part : parts_) part->after(machine);
+    for (const Sliced* one : parts_) one->after(machine);
   }
 
  private:
   std::vector<InstructionPtr> instructions_;
+  std::int64_t examples_of_part_;
   std::vector<const Sliced*> parts_;
 };
 
@@ -139,13 +162,15 @@ class Together final : public Instruction {
 
 void Sliced::run(const Machine& machine) const {
   before(machine);
-  machine.pool->run(Slices{}.count(),
-                    [&](std::int64_t part, int worker) { slice(part, machine, worker); });
+  machine.pool->run(Slices::kCount, [&](std::int64_t slice, int worker) {
+    run_part({slice, slices_.begin(slice), slices_.end(slice)}, machine, worker);
+  });
   after(machine);
 }
 
-InstructionPtr run_together(std::vector<InstructionPtr> instructions) {
-  return std::make_unique<Together>(std::move(instructions));
+InstructionPtr run_together(std::vector<InstructionPtr> instructions,
+                            std::int64_t largest_floats_of_example) {
+  return std::make_unique<Together>(std::move(instructions), largest_floats_of_example);
 }
 
 }  // namespace chainrule::cpu
