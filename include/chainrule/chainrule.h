@@ -5,6 +5,7 @@
 #include "chainrule/error.h"
 #include "chainrule/explain.h"
 #include "chainrule/gradient.h"
+#include "chainrule/gradient_check.h"
 #include "chainrule/graph.h"
 #include "chainrule/model.h"
 #include "chainrule/nn.h"
@@ -19,4 +20,5 @@
 #include "chainrule/simplify.h"
 #include "chainrule/tensor.h"
 #include "chainrule/trace.h"
+#include "chainrule/trace_text.h"
 #include "chainrule/train.h"

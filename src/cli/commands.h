@@ -12,5 +12,6 @@ void add_predict(CLI::App& app);
 void add_datasets(CLI::App& app);
 void add_derive(CLI::App& app);
 void add_check(CLI::App& app);
+void add_explain(CLI::App& app);
 
 }  // namespace chainrule::cli

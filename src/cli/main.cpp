@@ -32,6 +32,7 @@ int run(int argc, char** argv) {
   chainrule::cli::add_datasets(app);
   chainrule::cli::add_derive(app);
   chainrule::cli::add_check(app);
+  chainrule::cli::add_explain(app);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

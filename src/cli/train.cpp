@@ -5,33 +5,25 @@
 #include <iostream>
 
 #include "base/atomic_file.h"
-#include "base/phrase_rules.h"
 #include "chainrule/error.h"
 #include "chainrule/model.h"
 #include "cli/commands.h"
+#include "cli/option_values.h"
 #include "cli/progress.h"
 #include "cli/source.h"
+#include "cli/toml_options.h"
 
 namespace chainrule::cli {
 namespace {
 
 struct TrainOptions {
-  std::string data;
-  std::string target;
-  std::string task = "auto";
-  std::vector<std::string> missing;
-  std::vector<std::string> drop;
-  std::string header = "auto";
+  TableOptions table;
   std::string model;
   std::string init;
   std::int64_t epochs = 0;
   std::int64_t batch = 0;
-  std::string optimizer = "adam";
-  double lr = 0;
+  UpdateOptions update{.optimizer = "adam"};
   std::string schedule = "cosine";
-  double clip_norm = 0;
-  double clip_value = 0;
-  std::optional<double> weight_decay;
   double validation = 0.2;
   std::uint64_t seed = 0;
   int threads = 0;
@@ -39,75 +31,18 @@ struct TrainOptions {
   bool quiet = false;
 };
 
-// A message about an option's text begins with the option.
-template <typename Parse>
-auto parsed(const std::string& option, Parse parse) {
-  try {
-    return parse();
-  } catch (const UsageError& error) {
-    throw UsageError(option + ": " + error.what());
-  }
-}
-
-// CLI11's own checks let NaN and infinity pass.
-CLI::Validator finite_number(bool zero_too) {
-  const std::string what = zero_too ? "a number, at least 0" : "a positive number";
-  return CLI::Validator(
-      [what, zero_too](std::string& text) {
-        double value = 0;
-        const bool good = parse_number(text, value) && (zero_too ? value >= 0 : value > 0);
-        return good ? std::string() : fmt::format("expected {}, got \"{}\"", what, text);
-      },
-      "NUMBER");
-}
-
-Optimizer optimizer_of(const TrainOptions& options) {
-  Optimizer plain = parsed("--optimizer", [&] { return Optimizer::parse(options.optimizer); });
-  if (!options.weight_decay) return plain;
-  return parsed("--weight-decay", [&] {
-    return Optimizer::parse(
-        fmt::format("{} weight_decay={}", options.optimizer, *options.weight_decay));
-  });
-}
-
 FitOptions fit_options(const TrainOptions& options) {
   FitOptions fit;
-  fit.optimizer = optimizer_of(options);
+  fit.optimizer = optimizer_of(options.update);
   fit.schedule = parsed("--schedule", [&] { return Schedule::parse(options.schedule); });
   if (!options.init.empty()) {
     fit.init = parsed("--init", [&] { return Initializer::parse(options.init); });
   }
-  fit.lr = options.lr > 0 ? options.lr : fit.optimizer.usual_rate();
-  fit.clip = {.norm = options.clip_norm, .value = options.clip_value};
+  fit.lr = options.update.lr > 0 ? options.update.lr : fit.optimizer.usual_rate();
+  fit.clip = options.update.clip;
   fit.seed = options.seed;
   fit.threads = options.threads;
   return fit;
-}
-
-Task task_of(const std::string& text) {
-  if (text == "classification") return Task::kClassification;
-  return text == "regression" ? Task::kRegression : Task::kAuto;
-}
-
-// The table and the name of its target.
-std::pair<Table, std::string> load(const TrainOptions& options) {
-  CsvOptions csv;
-  csv.missing = options.missing;
-  csv.header = options.header == "yes"  ? Header::kYes
-               : options.header == "no" ? Header::kNo
-                                        : Header::kAuto;
-  Table table = load_table(options.data, csv);
-  if (!options.target.empty()) return {std::move(table), options.target};
-  if (!is_builtin(options.data)) {
-    std::string names;
-    for (std::size_t i = 0; i < std::min<std::size_t>(table.columns.size(), 20); ++i) {
-      names += (i == 0 ? "" : ", ") + table.columns[i].name;
-    }
-    if (table.columns.size() > 20) names += ", …";
-    throw UsageError("--target is needed: the column to predict, one of " + names);
-  }
-  std::string last = table.columns.back().name;
-  return {std::move(table), std::move(last)};
 }
 
 struct Prepared {
@@ -117,14 +52,16 @@ struct Prepared {
 };
 
 Prepared prepare(const TrainOptions& options) {
-  const auto [table, target] = load(options);
-  const Task task = task_of(options.task);
+  const auto [table, target] = load_with_target(options.table);
+  const Task task = task_of(options.table);
   const Split rows =
       split(table.rows(), options.validation, options.seed, strata(table, target, task));
   Prepared result;
-  result.encoder = Encoder::fit(
-      table, rows.train,
-      {.target = target, .drop = options.drop, .task = task, .missing = options.missing});
+  result.encoder = Encoder::fit(table, rows.train,
+                                {.target = target,
+                                 .drop = options.table.drop,
+                                 .task = task,
+                                 .missing = options.table.missing});
   result.train = result.encoder.encode(table, rows.train);
   if (!rows.test.empty()) result.test = result.encoder.encode(table, rows.test);
   return result;
@@ -141,8 +78,8 @@ void announce(const TrainOptions& options, const Prepared& data, const Model& mo
   for (const ParameterInfo& info : model.network.parameters(model.input)) {
     parameters += element_count(info.shape);
   }
-  fmt::print("data      {}: {} rows to train, {} to test\n", options.data, grouped(train_rows),
-             grouped(test_rows));
+  fmt::print("data      {}: {} rows to train, {} to test\n", options.table.data,
+             grouped(train_rows), grouped(test_rows));
   fmt::print("target    {} ({}), from {} features\n", data.encoder.target(), kind,
              data.train.x.shape()[1]);
   fmt::print("network   {}\n          {} parameters\n", model.network.to_text(),
@@ -153,7 +90,7 @@ void announce(const TrainOptions& options, const Prepared& data, const Model& mo
 }
 
 std::map<std::string, std::string> record(const TrainOptions& options, const FitOptions& fit) {
-  std::map<std::string, std::string> entries{{"data", options.data},
+  std::map<std::string, std::string> entries{{"data", options.table.data},
                                              {"optimizer", fit.optimizer.to_text()},
                                              {"lr", fmt::format("{}", fit.lr)},
                                              {"schedule", fit.schedule.to_text()},
@@ -189,6 +126,12 @@ FitResult run_fit(const TrainOptions& options, const Prepared& data, Model& mode
     throw NonFiniteError(fmt::format("{}; they are saved in {}", error.what(), options.output),
                          error.step, error.node, error.nan_count, error.inf_count);
   }
+}
+
+void read_toml(CLI::App& sub, const std::string& data) {
+  const std::string path = data;  // the file fills the option that named it
+  fill_from_toml(sub, path);
+  if (data == path) throw UsageError(path + ": \"data\" is missing, as data = \"digits\"");
 }
 
 void train(const TrainOptions& options) {
@@ -238,20 +181,11 @@ void train(const TrainOptions& options) {
 void add_train(CLI::App& app) {
   auto options = std::make_shared<TrainOptions>();
   CLI::App* sub = app.add_subcommand("train", "Train a network on a table and save the model");
-  sub->add_option("data", options->data, "CSV file, or a built-in data set (see datasets)")
+  sub->add_option(
+         "data", options->table.data,
+         "CSV file, a built-in data set (see datasets), or a TOML file with these options as keys")
       ->required();
-  sub->add_option("--target", options->target,
-                  "Column to predict, by name or number from 1 (built-in: the last)");
-  sub->add_option("--task", options->task, "What the target is")
-      ->check(CLI::IsMember({"auto", "classification", "regression"}))
-      ->capture_default_str();
-  sub->add_option("--missing", options->missing,
-                  "Cells that mean \"missing\", as in --missing ?,n/a")
-      ->delimiter(',');
-  sub->add_option("--drop", options->drop, "Columns to leave out")->delimiter(',');
-  sub->add_option("--header", options->header, "Whether the first line names the columns")
-      ->check(CLI::IsMember({"auto", "yes", "no"}))
-      ->capture_default_str();
+  add_table_options(*sub, options->table);
   sub->add_option(
       "--model", options->model,
       "Layers, as \"linear 128, relu, dropout 0.2, linear 10\" (default: by size of the "
@@ -262,21 +196,11 @@ void add_train(CLI::App& app) {
       ->check(CLI::Range(1, 1000000000));
   sub->add_option("--batch", options->batch, "Rows a step (default: by number of rows)")
       ->check(CLI::Range(1, 1000000000));
-  sub->add_option("--optimizer", options->optimizer,
-                  "adam, adamw, rmsprop or sgd, with options as in \"sgd momentum=0.9 nesterov\"")
-      ->capture_default_str();
-  sub->add_option("--lr", options->lr, "Learning rate (default: the optimizer's usual one)")
-      ->check(finite_number(false));
+  add_update_options(*sub, options->update);
   sub->add_option("--schedule", options->schedule,
                   "Of the learning rate: constant, cosine, exponential, linear, one_cycle, step, "
                   "with options as in \"cosine warmup=100 min=0.01\"")
       ->capture_default_str();
-  sub->add_option("--clip-norm", options->clip_norm, "Largest norm of all gradients together")
-      ->check(finite_number(false));
-  sub->add_option("--clip-value", options->clip_value, "Largest element of a gradient")
-      ->check(finite_number(false));
-  sub->add_option("--weight-decay", options->weight_decay, "Pull of the weights towards 0")
-      ->check(finite_number(true));
   sub->add_option("--validation", options->validation, "Share of the rows held out to test on")
       ->capture_default_str();
   sub->add_option("--seed", options->seed, "Of the split, the first weights, the order and dropout")
@@ -288,7 +212,10 @@ void add_train(CLI::App& app) {
       ->capture_default_str();
   sub->add_flag("--quiet", options->quiet, "Print nothing");
   sub->footer("Layers:\n" + layer_reference());
-  sub->callback([options] { train(*options); });
+  sub->callback([sub, options] {
+    if (is_toml(options->table.data)) read_toml(*sub, options->table.data);
+    train(*options);
+  });
 }
 
 }  // namespace chainrule::cli
