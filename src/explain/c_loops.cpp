@@ -126,6 +126,7 @@ CLoops::Expression CLoops::meaning(const Value& v, const Index& at, CBlock& bloc
     const double value = node.real("value");
     return {c_number(value), std::signbit(value) ? Binding::kUnary : Binding::kAtom};
   }
+  if (is(node, "arange")) return {fmt::format("(real){}", at[0]), Binding::kUnary};
   if (node.op->elementwise) return elementwise(node, at, block);
   if (is(node, "matmul")) return product(node, at, block);
   if (is(node, "sum") || is(node, "mean") || is(node, "max")) return reduction(node, at, block);

@@ -128,6 +128,7 @@ const Op kSin{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::sin(x); }); },
+    .c = "real_sin({0})",
     .grad = [](const Node& n, Value dy) -> Grads { return {dy * cos(n.inputs[0])}; },
     .samples =
         [](Sampler& s) {
@@ -144,6 +145,7 @@ const Op kCos{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::cos(x); }); },
+    .c = "real_cos({0})",
     .grad = [](const Node& n, Value dy) -> Grads { return {-(dy * sin(n.inputs[0]))}; },
     .samples =
         [](Sampler& s) {
