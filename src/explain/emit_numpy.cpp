@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 
+#include "chainrule/derivation.h"
 #include "chainrule/emit.h"
 #include "chainrule/error.h"
 #include "explain/derived_lines.h"
@@ -100,9 +101,9 @@ class Completion {
         old_backward_.insert(start);
         old_gradients_[a.target] = base->second;
       }
-      const std::vector<Value>& parameters = program_.graph->parameters();
+      const std::vector<Value> parameters = derivation_targets(program_.loss);
       if (std::any_of(parameters.begin(), parameters.end(), [&](const Value& p) {
-            return p.name() == a.target && in_loss_as_real(p);
+            return p.name() == a.target;
           })) {
         old_updates_.insert(start);
       }
