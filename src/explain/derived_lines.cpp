@@ -70,7 +70,8 @@ class Deriver {
   DerivedLines run() {
     std::vector<Value> also;
     for (const auto& [name, value] : wanted_) also.push_back(value);
-    step_ = training_step(program_, [this](const Value& v) { return name_of(v); }, also);
+    step_ = training_step(
+        program_, [this](const Value& v) { return name_of(v); }, also);
     name_gradients();
     const GraphPtr whole = spelled_out(*step_.graph, Notation::kNumpy);
     const GraphPtr cut = without_forward(*whole);

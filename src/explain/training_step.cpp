@@ -16,8 +16,8 @@ namespace {
 std::size_t id(const Value& v) { return static_cast<std::size_t>(v.node().id); }
 
 // The names that a step size goes by, the clearest first.
-constexpr std::string_view kRateNames[] = {"learning_rate", "lr", "LEARNING_RATE", "LR", "eta",
-                                           "alpha",         "step_size"};
+constexpr std::string_view kRateNames[] = {"learning_rate", "lr",    "LEARNING_RATE", "LR",
+                                           "eta",           "alpha", "step_size"};
 
 }  // namespace
 
@@ -63,8 +63,9 @@ TrainingStep training_step(const NumpyProgram& program,
     }
   }
   if (step.parameters.empty()) {
-    throw UsageError(program.file + ": the loss depends on no array of real numbers, so there is "
-                                    "nothing to differentiate it for");
+    throw UsageError(program.file +
+                     ": the loss depends on no array of real numbers, so there is "
+                     "nothing to differentiate it for");
   }
   step.loss = copy_of(program.loss);
   std::vector<Value> wrt = step.parameters;

@@ -86,7 +86,7 @@ TEST_CASE("C: momentum, clipping, transposes and shapes that are not only indice
   const Value scale = n.parameter("scale", {}, 0.4);
   const Value lr = n.input("lr", {}, 0.5);
   const Value step = n.input("step", {}, 1.5);
-  const Value h = matmul(x, transpose(W));                       // [4, 3]
+  const Value h = matmul(x, transpose(W));  // [4, 3]
   const Value wide = reshape(concatenate({h, tanh(h)}, 1), {2, 12});
   const Value loss = mean_squared_error(scale * wide, target).named("loss");
   n.graph.output("loss", loss);
@@ -142,8 +142,9 @@ TEST_CASE("C: main() prints the loss before and after one update") {
   for (const auto& [name, tensor] : reference.updated()) later[name] = tensor;
   const ScratchFolder folder;
   const std::string program = folder.write("program.c", emit_c(*graph, n->feed));
-  const Finished compiled = shell(fmt::format("cc {} -DCHAINRULE_MAIN -DCHAINRULE_DOUBLE {} -o {} -lm",
-                                              kStrictC, program, folder.path("run")));
+  const Finished compiled =
+      shell(fmt::format("cc {} -DCHAINRULE_MAIN -DCHAINRULE_DOUBLE {} -o {} -lm", kStrictC, program,
+                        folder.path("run")));
   INFO(compiled.output);
   REQUIRE(compiled.status == 0);
   const auto scalar = [](const TensorMap& outputs) {

@@ -222,9 +222,17 @@ print(grad_W)
 
 TEST_CASE("emit numpy: without parameters the inputs are what is differentiated for") {
   const std::string text = emit_numpy(
-      program_of("import numpy as np\nx = np.array([1, 2])\nloss = np.sum((x - 0.5) ** 2)\n"));
+      program_of("import numpy as np\nx = np.array([1.0, 2.0])\nloss = np.sum((x - 0.5) ** 2)\n"));
   CAPTURE(text);
-  CHECK(has(text, "x = x - learning_rate * dx\n"));  // whole numbers do not change in place
+  CHECK(has(text, "x -= learning_rate * dx\n"));
+}
+
+TEST_CASE("emit numpy: whole numbers, which NumPy does not change in place, are assigned anew") {
+  const std::string text = emit_numpy(
+      program_of("import numpy as np\nW = np.array([[1, 2], [3, 4]])\nx = np.array([0.5, 0.25])\n"
+                 "loss = np.sum((x @ W) ** 2)\n"));
+  CAPTURE(text);
+  CHECK(has(text, "W = W - learning_rate * dW\n"));
 }
 
 TEST_CASE("emit c: NumPy programs as C give the reference's loss, gradients and update") {
