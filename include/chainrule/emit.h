@@ -32,9 +32,10 @@ struct COptions {
 std::string emit_c(const Graph& graph, const TensorMap& numbers, const COptions& options = {});
 
 /// The same of a NumPy program: its forward pass, the gradient of the loss for every parameter, and
-/// a step of gradient descent, whose rate is an array of its own.
+/// a step of gradient descent, whose rate is a variable of its own. In this and the next two the
+/// parameters are those of derivation_targets().
 ///
-/// throws  also UsageError when the loss depends on no parameter.
+/// throws  also UsageError when there is nothing to differentiate the loss for.
 ///
 /// Example:  write(emit_c(read_numpy(text, "forward.py")));
 std::string emit_c(const NumpyProgram& program);
@@ -45,8 +46,8 @@ std::string emit_c(const NumpyProgram& program);
 ///
 /// Everything else stays as it is. Where the file has a backward pass or an update already, the new
 /// lines stand in their place and the old ones follow as comments.
-/// throws  UsageError when the loss depends on no parameter, or on one that has no name at top
-///         level.
+/// throws  UsageError when there is nothing to differentiate the loss for, or when a parameter has
+///         no name at top level.
 ///
 /// Example:  write(emit_numpy(read_numpy(text, "forward.py")));
 std::string emit_numpy(const NumpyProgram& program);
@@ -55,7 +56,7 @@ std::string emit_numpy(const NumpyProgram& program);
 /// compares what autograd gives with the derived formulas: a table, then PASS or FAIL, and the exit
 /// status to match.
 ///
-/// throws  UsageError when the loss depends on no parameter.
+/// throws  UsageError when there is nothing to differentiate the loss for.
 ///
 /// Example:  write(emit_pytorch(read_numpy(text, "forward.py")));
 std::string emit_pytorch(const NumpyProgram& program);

@@ -165,8 +165,8 @@ CLoops::Expression CLoops::view(const Node& node, const Index& at, CBlock& block
     from = {read(node.inputs[1], Index(at.begin(), at.begin() + rank), block).text};
     from.insert(from.end(), at.begin() + rank, at.end());
   } else {
-    throw Error(fmt::format("{} {} cannot be written in C", node.op->name,
-                            text_name(node.output())));
+    throw Error(
+        fmt::format("{} {} cannot be written in C", node.op->name, text_name(node.output())));
   }
   return read(x, from, block);
 }
@@ -298,8 +298,8 @@ void CLoops::compute(const Value& v, CBlock& block) {
   if (is(node, "scatter_add")) return scatter_add(node, target, block);
   if (is(node, "unfold") || is(node, "fold")) return windows(node, target, block);
   if (is(node, "reshape") && !keeps_axes(node)) {
-    block.add(fmt::format("memcpy({0}, {1}, sizeof {0});", target,
-                          element(node.inputs[0], {}).text));
+    block.add(
+        fmt::format("memcpy({0}, {1}, sizeof {0});", target, element(node.inputs[0], {}).text));
     return;
   }
   assign(target, v, block);
@@ -408,9 +408,9 @@ void CLoops::windows(const Node& node, const std::string& target, CBlock& block)
   CBlock* channels = inside;
   const std::string c = open(image[3], channels);
   const Index in_image = {at[0], row, column, c};
-  const Index in_rows = {at[0], at[1], at[2],
-                         fmt::format("({} * {} + {}) * {} + {}", at[3], w.kernel[1], at[4],
-                                     image[3], c)};
+  const Index in_rows = {
+      at[0], at[1], at[2],
+      fmt::format("({} * {} + {}) * {} + {}", at[3], w.kernel[1], at[4], image[3], c)};
   const std::string is_inside = fmt::format("{0} >= 0 && {0} < {1} && {2} >= 0 && {2} < {3}", row,
                                             image[1], column, image[2]);
   const std::string x = read(node.inputs[0], folds ? in_rows : in_image, *channels).text;

@@ -34,8 +34,7 @@ int reads_of_input(const Node& node, std::size_t i) {
   const bool repeats = is_one_of(node, {"matmul", "argmax", "gather", "one_hot", "unfold"}) ||
                        (is(node, "scatter_add") && i == 1) ||
                        (is(node, "broadcast_to") &&
-                        element_count(node.types[0].shape) >
-                            element_count(node.inputs[i].shape()));
+                        element_count(node.types[0].shape) > element_count(node.inputs[i].shape()));
   return repeats ? kMany : 1;
 }
 

@@ -12,8 +12,8 @@
 namespace chainrule {
 
 struct CodeLine {
-  std::string name;       // "dZ1"
-  std::string text;       // "dZ1 = dA1 * (Z1 > 0)"
+  std::string name;  // "dZ1"
+  std::string text;  // "dZ1 = dA1 * (Z1 > 0)"
   Shape shape;
   bool backward = false;  // part of a gradient
 };

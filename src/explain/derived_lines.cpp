@@ -9,6 +9,7 @@
 #include <set>
 #include <utility>
 
+#include "chainrule/derivation.h"
 #include "chainrule/error.h"
 #include "chainrule/numpy_format.h"
 #include "compiler/passes.h"
@@ -69,7 +70,8 @@ class Deriver {
   DerivedLines run() {
     std::vector<Value> also;
     for (const auto& [name, value] : wanted_) also.push_back(value);
-    step_ = training_step(program_, [this](const Value& v) { return name_of(v); }, also);
+    step_ = training_step(
+        program_, [this](const Value& v) { return name_of(v); }, also);
     name_gradients();
     const GraphPtr whole = spelled_out(*step_.graph, Notation::kNumpy);
     const GraphPtr cut = without_forward(*whole);
@@ -87,7 +89,9 @@ class Deriver {
     while (available_.contains(name)) name += "_";
     if (!v.node().op->source) return name;
     // A source without a name: numbers that stand in the middle of a formula.
-    if (is(v, "parameter") || element_count(v.shape()) > kLongestLiteral) {
+    const std::vector<Value> targets = derivation_targets(program_.loss);
+    const bool is_wanted = std::find(targets.begin(), targets.end(), v) != targets.end();
+    if (is_wanted || element_count(v.shape()) > kLongestLiteral) {
       throw UsageError(fmt::format(
           "{}: \"{}\" has no name at top level after the loss; assign it to a variable there",
           program_.file, v.name()));

@@ -28,7 +28,7 @@ struct DerivedLines {
 ///
 /// The lines are written in the style of the program and use its own names. A value that the
 /// program gave no name at top level gets a line of its own when it is needed.
-/// throws  UsageError when the loss depends on no parameter, or on one that has no name.
+/// throws  UsageError when there is nothing to differentiate for, or a parameter has no name there.
 DerivedLines derived_lines(const NumpyProgram& program,
                            const std::map<std::string, Value>& wanted = {});
 

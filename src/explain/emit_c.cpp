@@ -166,9 +166,7 @@ class CFile {
     return text;
   }
 
-  static std::string section(const std::string& title) {
-    return fmt::format("/* {} */\n", title);
-  }
+  static std::string section(const std::string& title) { return fmt::format("/* {} */\n", title); }
 
   // typedef and the functions of <math.h> that the code calls, in that precision.
   static std::string precision(const std::string& code) {
@@ -213,7 +211,8 @@ class CFile {
 
   static std::string comment(const std::string& left, const std::string& sign,
                              const std::string& right, const Shape& shape) {
-    if (right.size() > kLongestFormula) return fmt::format("  /* {} {} */\n", left, to_string(shape));
+    if (right.size() > kLongestFormula)
+      return fmt::format("  /* {} {} */\n", left, to_string(shape));
     return fmt::format("  /* {} {} {}{} */\n", left, sign, right,
                        shape.empty() ? "" : "   " + to_string(shape));
   }
@@ -317,7 +316,8 @@ class CFile {
     text += fmt::format(" *\n *   inputs      {}\n *   parameters  {}\n *   outputs     {}\n",
                         shapes(inputs), shapes(parameters), shapes(outputs));
     text += fmt::format(
-        " *\n * Numbers are float, or double where CHAINRULE_DOUBLE is defined. All memory is static:\n"
+        " *\n * Numbers are float, or double where CHAINRULE_DOUBLE is defined. All memory is "
+        "static:\n"
         " * {} bytes as float.{}\n *\n"
         " * To try it, where the loss before and after one update is printed:\n *\n"
         " *   cc -std=c99 -DCHAINRULE_MAIN this_file.c -lm && ./a.out\n */\n\n",
@@ -346,8 +346,7 @@ std::string emit_c(const Graph& graph, const TensorMap& numbers, const COptions&
     if (node.op->source || node.names[0].empty()) continue;
     formulas[node.names[0]] = expression(node.output(), Notation::kText);
   }
-  const GraphPtr primitives =
-      simplify(*expand_macros(*simple, [](const Node&) { return false; }));
+  const GraphPtr primitives = simplify(*expand_macros(*simple, [](const Node&) { return false; }));
   return CFile(*primitives, std::move(formulas), numbers, options).text();
 }
 

@@ -8,6 +8,7 @@
 #include <optional>
 #include <set>
 
+#include "chainrule/derivation.h"
 #include "chainrule/emit.h"
 #include "chainrule/error.h"
 #include "explain/derived_lines.h"
@@ -100,10 +101,9 @@ class Completion {
         old_backward_.insert(start);
         old_gradients_[a.target] = base->second;
       }
-      const std::vector<Value>& parameters = program_.graph->parameters();
-      if (std::any_of(parameters.begin(), parameters.end(), [&](const Value& p) {
-            return p.name() == a.target && in_loss_as_real(p);
-          })) {
+      const std::vector<Value> parameters = derivation_targets(program_.loss);
+      if (std::any_of(parameters.begin(), parameters.end(),
+                      [&](const Value& p) { return p.name() == a.target; })) {
         old_updates_.insert(start);
       }
     }
@@ -127,9 +127,8 @@ class Completion {
       for (const std::size_t start : std::set<std::size_t>(starts_.begin(), starts_.end())) {
         if (old_.contains(start) || start < after_loss() || start >= bare_.size()) continue;
         const std::set<std::string> used = identifiers(statement(start));
-        const bool is_orphan = std::any_of(gone.begin(), gone.end(), [&](const std::string& name) {
-          return used.contains(name);
-        });
+        const bool is_orphan = std::any_of(
+            gone.begin(), gone.end(), [&](const std::string& name) { return used.contains(name); });
         if (is_orphan) found = old_.insert(start).second || found;
       }
     }
@@ -189,7 +188,10 @@ class Completion {
   }
 
   std::string backward_lines(std::size_t at, bool replaces) const {
-    const std::string loss = program_.loss.name().empty() ? "the loss" : program_.loss.name();
+    std::string loss = "the loss";
+    for (const NumpyAssignment& a : program_.assignments) {
+      if (a.value == program_.loss) loss = a.target;
+    }
     const bool under_comment = replaces && at > 0 && !is_blank(program_.lines[at - 1]);
     std::string text = under_comment ? "" : gap(at);
     text += fmt::format("# The derivatives of {}, by chainrule.{}\n", loss,

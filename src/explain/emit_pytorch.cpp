@@ -19,11 +19,11 @@ constexpr std::size_t kWidth = 100;
 
 // Names that the script itself uses, and Python's words.
 const std::set<std::string> kTaken = {
-    "torch", "sys",  "autograd", "derived", "rows",   "failed", "name",   "theirs", "ours",
-    "error", "and",  "as",       "assert",  "break",  "class",  "def",    "del",    "elif",
-    "else",  "for",  "from",     "if",      "import", "in",     "is",     "lambda", "not",
-    "or",    "pass", "print",    "return",  "try",    "while",  "with",   "yield",  "None",
-    "True",  "False", "compare", "max",     "float",  "tensor"};
+    "torch", "sys",   "autograd", "derived", "rows",   "failed", "name", "theirs", "ours",
+    "error", "and",   "as",       "assert",  "break",  "class",  "def",  "del",    "elif",
+    "else",  "for",   "from",     "if",      "import", "in",     "is",   "lambda", "not",
+    "or",    "pass",  "print",    "return",  "try",    "while",  "with", "yield",  "None",
+    "True",  "False", "compare",  "max",     "float",  "tensor"};
 
 std::string safe(std::string name) {
   while (kTaken.contains(name)) name += "_";
@@ -73,8 +73,8 @@ std::string filled(const Value& v, const Tensor& tensor, bool is_parameter) {
   const bool zeros = std::all_of(values.begin(), values.end(), [](double x) { return x == 0; });
   const std::string dtype = integer ? "torch.int64" : "torch.float64";
   if (zeros && !v.shape().empty()) {
-    return fmt::format("{} = torch.zeros({}, dtype={}{})\n", v.name(),
-                       fmt::join(v.shape(), ", "), dtype, grad);
+    return fmt::format("{} = torch.zeros({}, dtype={}{})\n", v.name(), fmt::join(v.shape(), ", "),
+                       dtype, grad);
   }
   const std::string numbers = Rows(tensor, v.shape(), integer).text();
   const bool breaks = numbers.find('\n') != std::string::npos;

@@ -107,7 +107,8 @@ PythonStyle style_of(const NumpyProgram& program) {
   static const std::regex kImport(R"(^\s*import\s+numpy(\s+as\s+(\w+))?\s*$)");
   for (const std::string& line : bare) {
     std::smatch parts;
-    if (std::regex_match(line, parts, kImport)) style.numpy = parts[2].matched ? parts[2].str() : "numpy";
+    if (std::regex_match(line, parts, kImport))
+      style.numpy = parts[2].matched ? parts[2].str() : "numpy";
   }
   static const std::regex kOperator(R"([\w\])]\s*@\s*[\w(])");
   static const std::regex kDot(R"(\b(np|numpy)\.dot\()");
@@ -260,7 +261,8 @@ std::string element_expression(const std::string& name, const NumpyProgram& prog
   static const std::regex kNumbered(R"((\w+)_(m?)(\d+))");
   std::smatch parts;
   if (std::regex_match(name, parts, kNumbered) && variables.contains(parts[1])) {
-    return fmt::format("{}[{}{}]", parts[1].str(), parts[2].length() > 0 ? "-" : "", parts[3].str());
+    return fmt::format("{}[{}{}]", parts[1].str(), parts[2].length() > 0 ? "-" : "",
+                       parts[3].str());
   }
   return "";
 }
@@ -279,9 +281,8 @@ std::vector<std::string> python_expressions(const NumpyProgram& program) {
   for (const auto& [target, value] : holds) {
     if (!value) continue;
     std::string& expression = expressions[static_cast<std::size_t>(value.node().id)];
-    const std::string here = variables.contains(target)
-                                 ? target
-                                 : element_expression(target, program, variables);
+    const std::string here =
+        variables.contains(target) ? target : element_expression(target, program, variables);
     // Of several names for one value, the one that the graph has.
     if (expression.empty() || value.name() == target) expression = here;
   }

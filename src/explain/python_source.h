@@ -13,10 +13,20 @@
 namespace chainrule {
 
 /// How the file writes a matrix product.
-enum class ProductStyle { kOperator, kDot, kMatmul, kMethod };  // a @ b, np.dot, np.matmul, a.dot(b)
+enum class ProductStyle {
+  kOperator,
+  kDot,
+  kMatmul,
+  kMethod
+};  // a @ b, np.dot, np.matmul, a.dot(b)
 
 /// How the file calls the derivative with respect to W1.
-enum class GradientStyle { kD, kGradPrefix, kGradSuffix, kDUnderscore };  // dW1 grad_W1 W1_grad d_W1
+enum class GradientStyle {
+  kD,
+  kGradPrefix,
+  kGradSuffix,
+  kDUnderscore
+};  // dW1 grad_W1 W1_grad d_W1
 
 struct PythonStyle {
   std::string numpy = "np";  // what the file calls the module; "" when it does not import it whole

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <map>
 
+#include "chainrule/derivation.h"
 #include "chainrule/error.h"
 #include "chainrule/gradient.h"
 #include "graph/op.h"
@@ -15,8 +16,8 @@ namespace {
 std::size_t id(const Value& v) { return static_cast<std::size_t>(v.node().id); }
 
 // The names that a step size goes by, the clearest first.
-constexpr std::string_view kRateNames[] = {"learning_rate", "lr", "LEARNING_RATE", "LR", "eta",
-                                           "alpha",         "step_size"};
+constexpr std::string_view kRateNames[] = {"learning_rate", "lr",    "LEARNING_RATE", "LR",
+                                           "eta",           "alpha", "step_size"};
 
 }  // namespace
 
@@ -35,6 +36,7 @@ TrainingStep training_step(const NumpyProgram& program,
                            const std::vector<Value>& also) {
   const Graph& original = *program.graph;
   const std::vector<bool> needed = nodes_of_loss(program);
+  const std::vector<Value> targets = derivation_targets(program.loss);
   TrainingStep step;
   step.graph = std::make_unique<Graph>(original.name());
   Graph& graph = *step.graph;
@@ -45,7 +47,8 @@ TrainingStep training_step(const NumpyProgram& program,
     std::vector<Value>& outputs = copies[static_cast<std::size_t>(node.id)];
     if (node.op->source) {
       const std::string name = name_of(node.output());
-      const bool is_parameter = is(node, "parameter");
+      const bool is_parameter =
+          std::find(targets.begin(), targets.end(), node.output()) != targets.end();
       outputs = {is_parameter ? graph.parameter(name, node.types[0])
                               : graph.input(name, node.types[0])};
       if (is_parameter) step.parameters.push_back(outputs[0]);
@@ -61,8 +64,8 @@ TrainingStep training_step(const NumpyProgram& program,
   }
   if (step.parameters.empty()) {
     throw UsageError(program.file +
-                     ": the loss depends on no parameter; a parameter is an array that is drawn at "
-                     "random or made of zeros, and called W1, b1, weights or the like");
+                     ": the loss depends on no array of real numbers, so there is "
+                     "nothing to differentiate it for");
   }
   step.loss = copy_of(program.loss);
   std::vector<Value> wrt = step.parameters;

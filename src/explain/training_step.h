@@ -15,7 +15,7 @@ namespace chainrule {
 struct TrainingStep {
   std::unique_ptr<Graph> graph;
   Value loss;                     // output "loss"
-  std::vector<Value> parameters;  // those that the loss depends on
+  std::vector<Value> parameters;  // those that the loss depends on, or the inputs if there are none
   std::vector<Value> gradients;   // one a parameter
   std::vector<Value> extra;       // the gradients of `also`, in their order
 };
@@ -23,7 +23,7 @@ struct TrainingStep {
 /// Copies what the loss needs, names each value as `name_of` says ("" for no name), and appends the
 /// gradients with respect to the parameters and to `also`, values of the program's graph.
 ///
-/// throws  UsageError when the loss depends on no parameter.
+/// throws  UsageError when the loss depends on no real source at all.
 TrainingStep training_step(const NumpyProgram& program,
                            const std::function<std::string(const Value&)>& name_of,
                            const std::vector<Value>& also = {});

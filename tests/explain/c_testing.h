@@ -100,8 +100,7 @@ inline std::string driver_of(const std::string& source, const std::vector<CArray
   const auto add = [&](const std::vector<CArray>& arrays) {
     for (const CArray& a : arrays) {
       show += fmt::format("  show{}(\"{}\", (const void*)&{}, {});\n",
-                          a.integers ? "_integers" : "", a.shown, c_name(a.name, source),
-                          a.count);
+                          a.integers ? "_integers" : "", a.shown, c_name(a.name, source), a.count);
     }
   };
   const auto call = [&](const std::string& function) {
@@ -128,7 +127,8 @@ void show_integers(const char* name, const void* data, int n) {
   printf("\n");
 }
 int main(void) {
-)" + show + "  return 0;\n}\n";
+)" + show +
+         "  return 0;\n}\n";
 }
 
 /// Compiles a C program in double and runs it; compiles it as float and by itself, too. Every
@@ -170,8 +170,8 @@ inline double largest_error(const std::vector<double>& got, const Tensor& expect
 inline void check_c(const Graph& graph, const TensorMap& feed) {
   std::vector<CArray> outputs;
   for (const auto& [name, v] : graph.outputs()) {
-    outputs.push_back({name, name, static_cast<std::size_t>(element_count(v.shape())),
-                       v.dtype() == DType::kI32});
+    outputs.push_back(
+        {name, name, static_cast<std::size_t>(element_count(v.shape())), v.dtype() == DType::kI32});
   }
   std::vector<CArray> parameters;
   for (const Value& p : graph.parameters()) {
