@@ -4,6 +4,7 @@
 #include "chainrule/derivation.h"
 
 #include <algorithm>
+#include <cmath>
 #include <map>
 #include <set>
 
@@ -181,7 +182,16 @@ MathText elementwise_derivative(const Value& from, const Value& to) {
   graph.output("derivative", d);
   const GraphPtr simple = name_masks(*simplify(graph));
   const Value derivative = simple->outputs()[0].second;
-  if (is(derivative, "constant") && derivative.node().real("value") == 1) return {};
+  if (is(derivative, "constant")) {
+    const double value = derivative.node().real("value");
+    if (value == 1) return {};
+    const double inverse = std::round(1 / value);
+    if (std::abs(inverse) > 2 && std::abs(1 / value - inverse) < 1e-9 * std::abs(inverse)) {
+      const std::string sign = inverse < 0 ? "-" : "";
+      const std::string below = number_text(std::abs(inverse), Notation::kText);
+      return {sign + "1/" + below, sign + "\\frac{1}{" + below + "}"};
+    }
+  }
   return in_mathematics(derivative, "d" + from.name());
 }
 
