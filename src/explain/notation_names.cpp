@@ -35,7 +35,7 @@ bool is_greek(const std::string& word) {
 // dW1 and db are differentials; data and delta are words.
 bool is_differential(const std::string& name) {
   if (name.size() < 2 || name[0] != 'd') return false;
-  if (is_upper(name[1])) return true;
+  if (is_upper(name[1]) || is_greek(name.substr(1))) return true;
   return is_lower(name[1]) && (name.size() == 2 || !is_lower(name[2]));
 }
 

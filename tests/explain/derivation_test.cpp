@@ -235,6 +235,8 @@ TEST_CASE("names and formulas in LaTeX and MathML") {
   CHECK(latex_name("alpha") == "\\alpha");
   CHECK(latex_name("Wxh") == "W_{xh}");
   CHECK(latex_name("learning_rate") == "\\mathrm{learning\\_rate}");
+  CHECK(latex_name("dgamma") == "\\mathrm{d}\\gamma");
+  CHECK(latex_of("A2 + 1e-09") == "A_{2} + 10^{-9}");
   CHECK(latex_name("data") == "\\mathrm{data}");
   CHECK(latex_of("∂Z2[m,n]/∂W2[k,n] = A1[m,k]") ==
         "\\frac{\\partial \\left(Z_{2}\\right)_{mn}}{\\partial \\left(W_{2}\\right)_{kn}} = "
