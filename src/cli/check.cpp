@@ -29,7 +29,7 @@ std::string verdict(double error, double tolerance) { return error <= tolerance 
 
 // "kink: 2 derivatives of 1.weight, first 1.weight[0,1], cross relu of layer 2 (relu)"
 std::string kink_text(const ParameterCheck& check, const Kink& kink) {
-  return fmt::format("  kink: {} derivative{} of {}, first {}, cross{} {}{}; checked beside it\n",
+  return fmt::format("  kink: {} derivative{} of {}, first {}, cross{} {}{}; right beside it\n",
                      kink.count, kink.count == 1 ? "" : "s", check.name, kink.where,
                      kink.count == 1 ? "es" : "", kink.op,
                      kink.place.empty() ? "" : " of " + kink.place);
@@ -100,7 +100,8 @@ void check_network_of(CLI::App& sub, CheckOptions& options) {
 
 void add_check(CLI::App& app) {
   auto options = std::make_shared<CheckOptions>();
-  CLI::App* sub = app.add_subcommand("check", "Check a network's gradients");
+  CLI::App* sub = app.add_subcommand(
+      "check", "Check a network's gradients, or the backward pass of a NumPy file (FILE.py)");
   add_network_options(*sub, options->network);
   sub->add_option("--entries", options->gradient.entries,
                   "Entries of each parameter to compare one by one: all, or as many at random")

@@ -75,7 +75,7 @@ class TraceText {
   // "the input: sepal length, petal length"
   static std::string names(const std::string& what, const std::vector<std::string>& of) {
     constexpr std::size_t kMost = 6;
-    if (of.empty() || of.size() > kMost) return what;
+    if (of.empty() || of.size() > kMost || of.front() == "0") return what;
     return fmt::format("{}: {}", what, fmt::join(of, ", "));
   }
 
