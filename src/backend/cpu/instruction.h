@@ -94,6 +94,7 @@ using Lower = InstructionPtr (*)(const Binding& binding);
 struct Kernel {
   std::string_view op;
   Lower lower;
+  int overwrites = -1;  // the input, of the same type, over which output 0 may be written
 };
 
 /// The tables of kernels, one a file; an op in one of them needs no expansion.
