@@ -47,6 +47,7 @@ std::shared_ptr<cpu::ThreadPool> make_thread_pool(int threads = 0);
 struct CompileOptions {
   std::shared_ptr<cpu::ThreadPool> threads;  // none: the caller's thread alone
   std::string guard;  // an output, usually "loss", that must be finite before any update happens
+  bool tiny = true;   // run graphs of arrays of up to sixteen numbers in registers
 };
 
 /// A graph compiled for the CPU: simplified, fused, planned into one arena, every pointer bound.
@@ -56,7 +57,8 @@ class Program {
  public:
   /// requires  a tensor in `parameters` for every parameter of the graph.
   /// throws    UsageError for a missing parameter or guard; ShapeError for a wrong shape.
-  Program(const Graph& graph, std::shared_ptr<Parameters> parameters, CompileOptions options = {});
+  Program(const Graph& graph, const std::shared_ptr<Parameters>& parameters,
+          CompileOptions options = {});
   Program(Program&&) noexcept;
   Program& operator=(Program&&) noexcept;
   ~Program();

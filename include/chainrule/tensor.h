@@ -30,7 +30,8 @@ const char* to_string(DType dtype);
 /// Bytes of one element: 4, 8 or 4.
 std::size_t size_of(DType dtype);
 
-/// A dense row-major array of one dtype, 64-byte aligned, zero-filled when made.
+/// A dense row-major array of one dtype, 64-byte aligned, zero-filled when made; its memory is a
+/// multiple of 64 bytes.
 class Tensor {
  public:
   Tensor() : Tensor(DType::kF32, Shape{0}) {}

@@ -79,7 +79,9 @@ Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape
   for (const std::int64_t extent : shape_) {
     if (extent < 0) throw ShapeError("tensor: negative extent in shape " + to_string(shape_));
   }
-  const std::size_t size = std::max<std::size_t>(bytes(), 1);
+  // Whole vectors, so that the last one may be read and written in full.
+  constexpr auto kWhole = static_cast<std::size_t>(kAlignment);
+  const std::size_t size = (std::max<std::size_t>(bytes(), 1) + kWhole - 1) / kWhole * kWhole;
   storage_.reset(static_cast<std::byte*>(::operator new[](size, kAlignment)));
   std::memset(storage_.get(), 0, size);
 }

@@ -92,6 +92,7 @@ struct OpRules {
   bool elementwise = false;  // out[i] depends on in[i] alone
   bool source = false;       // its value comes from outside the graph
   bool update = false;       // output i is the next value of input i
+  bool product = false;      // a sum of products that an elementwise chain may finish in cache
   InferRule infer = nullptr;
   EvalRule eval = nullptr;
   ExpandRule expand = nullptr;

@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "chainrule/ops_recurrent.h"
+#include "chainrule/recurrent.h"
 #include "graph/op.h"
 
 namespace chainrule {

@@ -94,6 +94,7 @@ using Lower = InstructionPtr (*)(const Binding& binding);
 struct Kernel {
   std::string_view op;
   Lower lower;
+  bool (*suits)(const Node& node) = nullptr;  // none: every node of that op
   int overwrites = -1;  // the input, of the same type, over which output 0 may be written
 };
 
@@ -102,9 +103,10 @@ std::span<const Kernel> fused_kernels();
 std::span<const Kernel> dense_kernels();
 std::span<const Kernel> movement_kernels();
 std::span<const Kernel> recurrent_kernels();
+std::span<const Kernel> image_kernels();
 
-/// The kernel for an op, or nullptr.
-const Kernel* find_kernel(std::string_view op);
+/// The kernel for a node, or nullptr.
+const Kernel* find_kernel(const Node& node);
 
 /// Large elementwise work is cut into pieces of this many elements: 64 KB an operand, and 2 µs of
 /// work against about 1 µs for waking a thread.

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 
+#include "backend/cpu/tiny.h"
 #include "chainrule/error.h"
 #include "chainrule/simplify.h"
 #include "compiler/memory.h"
@@ -22,11 +23,17 @@ Key key(const Value& v) { return {v.node().id, v.index()}; }
 GraphPtr optimise(const Graph& graph) {
   // A graph that was fused before is taken apart, so that fusion sees all of it.
   const auto has_kernel = [](const Node& n) {
-    return !is(n, "fused") && find_kernel(n.op->name) != nullptr;
+    return !is(n, "fused") && find_kernel(n) != nullptr;
   };
   // Simplified before expansion, for the rules that know macro ops by name, and again after it.
   GraphPtr g = simplify(*expand_macros(*simplify(graph), has_kernel));
   return fuse(*reuse_relu(*fold_transposes(*g)));
+}
+
+// Primitives alone, for a tiny program; Adam stays whole, as 1 − β₂ᵗ needs more digits than a
+// register's.
+GraphPtr as_primitives(const Graph& graph) {
+  return simplify(*expand_macros(*simplify(graph), [](const Node& n) { return is(n, "adam"); }));
 }
 
 // The update op at the end of a fused node, if that is what it is.
@@ -38,18 +45,39 @@ const Node* update_root(const Node& node) {
 
 class Lowering {
  public:
-  Lowering(const Graph& graph, std::shared_ptr<Parameters> parameters) {
-    code_.graph = optimise(graph);
+  Lowering(GraphPtr graph, std::shared_ptr<Parameters> parameters) {
+    code_.graph = std::move(graph);
     code_.parameters = std::move(parameters);
+    place_sources();
+  }
+
+  /// The graph as a tiny program, if it can be one.
+  std::optional<Code> run_tiny() {
+    std::shared_ptr<const TinyProgram> program = TinyProgram::make(graph(), slot_);
+    if (!program) return std::nullopt;
+    add(instruction([program](const Machine&) { program->compute(); }), false);
+    add(instruction([program](const Machine&) { program->apply(); }), true);
+    code_.compute.back()->flop = program->flop();
+    code_.arena_bytes = program->bytes();
+    code_.listing = program->listing();
+    name_inputs();
+    for (const auto& [name, value] : graph().outputs()) {
+      Slot& slot = code_.slots.emplace_back();
+      slot.data = reinterpret_cast<std::byte*>(program->result(value));
+      code_.outputs[name] = {&slot, value.type()};
+    }
+    return std::move(code_);
   }
 
   Code run() {
     schedule();
-    place_sources();
     place_results();
     bind_instructions();
     copy_late_updates();
-    name_boundaries();
+    name_inputs();
+    for (const auto& [name, value] : graph().outputs()) {
+      code_.outputs[name] = {slot(value), value.type()};
+    }
     return std::move(code_);
   }
 
@@ -104,7 +132,7 @@ class Lowering {
 
   // The input over which a kernel may write output i, when nobody else reads it or its array.
   std::optional<Value> dying_input(const Node& node, std::size_t i) const {
-    const Kernel* kernel = find_kernel(node.op->name);
+    const Kernel* kernel = find_kernel(node);
     if (i != 0 || kernel == nullptr || kernel->overwrites < 0) return std::nullopt;
     const Value input = node.inputs[static_cast<std::size_t>(kernel->overwrites)];
     const bool alone = readers_.at(key(input)).size() == 1 && !is(input, "reshape") &&
@@ -196,7 +224,7 @@ class Lowering {
     for (std::size_t step = 0; step < order_.size(); ++step) {
       const Node& node = *order_[step];
       if (is(node, "reshape") || is(node, "constant")) continue;
-      const Kernel* kernel = find_kernel(node.op->name);
+      const Kernel* kernel = find_kernel(node);
       if (kernel == nullptr) {
         throw Error("the CPU has no kernel for " + std::string(node.op->name));
       }
@@ -256,12 +284,9 @@ class Lowering {
     for (InstructionPtr& copy : copies) add(std::move(copy), true);
   }
 
-  void name_boundaries() {
+  void name_inputs() {
     for (const Value& input : graph().inputs()) {
       code_.inputs[input.name()] = {slot(input), input.type()};
-    }
-    for (const auto& [name, value] : graph().outputs()) {
-      code_.outputs[name] = {slot(value), value.type()};
     }
   }
 
@@ -276,15 +301,23 @@ class Lowering {
 
 }  // namespace
 
-Code lower(const Graph& graph, std::shared_ptr<Parameters> parameters) {
-  return Lowering(graph, std::move(parameters)).run();
+Code lower(const Graph& graph, const std::shared_ptr<Parameters>& parameters, bool tiny) {
+  if (tiny) {
+    GraphPtr primitives = as_primitives(graph);
+    if (TinyProgram::fits(*primitives)) {
+      std::optional<Code> code = Lowering(std::move(primitives), parameters).run_tiny();
+      if (code) return std::move(*code);
+    }
+  }
+  return Lowering(optimise(graph), parameters).run();
 }
 
-const Kernel* find_kernel(std::string_view op) {
-  for (const std::span<const Kernel> table :
-       {fused_kernels(), dense_kernels(), movement_kernels(), recurrent_kernels()}) {
+const Kernel* find_kernel(const Node& node) {
+  for (const std::span<const Kernel> table : {fused_kernels(), dense_kernels(), movement_kernels(),
+                                              image_kernels(), recurrent_kernels()}) {
     for (const Kernel& kernel : table) {
-      if (kernel.op == op) return &kernel;
+      if (kernel.op != node.op->name) continue;
+      return kernel.suits == nullptr || kernel.suits(node) ? &kernel : nullptr;
     }
   }
   return nullptr;

@@ -35,11 +35,12 @@ struct Code {
   std::vector<std::string> listing;  // one line an instruction
 };
 
-/// Runs the passes, plans the memory and binds every instruction.
+/// Runs the passes, plans the memory and binds every instruction. With `tiny`, a graph whose arrays
+/// all have at most sixteen numbers becomes a TinyProgram.
 ///
 /// throws  UsageError when a parameter is missing; ShapeError when one has another shape; Error
 /// when
 ///         an op has neither kernel nor expansion.
-Code lower(const Graph& graph, std::shared_ptr<Parameters> parameters);
+Code lower(const Graph& graph, const std::shared_ptr<Parameters>& parameters, bool tiny = true);
 
 }  // namespace chainrule::cpu

@@ -80,9 +80,10 @@ struct Program::State {
   const float* guard = nullptr;
 };
 
-Program::Program(const Graph& graph, std::shared_ptr<Parameters> parameters, CompileOptions options)
+Program::Program(const Graph& graph, const std::shared_ptr<Parameters>& parameters,
+                 CompileOptions options)
     : state_(std::make_unique<State>()) {
-  state_->code = cpu::lower(graph, std::move(parameters));
+  state_->code = cpu::lower(graph, parameters, options.tiny);
   state_->pool = options.threads ? std::move(options.threads) : make_thread_pool(1);
   const std::size_t stride = (state_->code.scratch_bytes + 63) / 64 * 64;
   const auto threads = static_cast<std::size_t>(state_->pool->threads());

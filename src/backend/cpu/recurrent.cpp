@@ -440,9 +440,10 @@ constexpr int kGates = 1;  // the input over which a backward op may write its f
 constexpr Kernel kKernels[] = {
     {"rnn", [](const Binding& b) { return lower_pass<Forward>(b, rnn_cell(b.node)); }},
     {"rnn_backward", [](const Binding& b) { return lower_pass<Backward>(b, rnn_cell(b.node)); },
-     kGates},
+     nullptr, kGates},
     {"lstm", [](const Binding& b) { return lower_pass<Forward>(b, kLstm); }},
-    {"lstm_backward", [](const Binding& b) { return lower_pass<Backward>(b, kLstm); }, kGates},
+    {"lstm_backward", [](const Binding& b) { return lower_pass<Backward>(b, kLstm); }, nullptr,
+     kGates},
     {"gru", [](const Binding& b) { return lower_pass<Forward>(b, kGru); }},
     {"gru_backward", [](const Binding& b) { return lower_pass<Backward>(b, kGru); }},
 };

@@ -55,10 +55,10 @@ void check_close(std::span<const double> expected, std::span<const double> got, 
 }
 
 // Runs `graph` both ways and compares all outputs and updated parameters.
-void compare(const Graph& graph, const TensorMap& feed, double tolerance = 2e-5) {
+void compare(const Graph& graph, const TensorMap& feed, double tolerance, bool tiny) {
   const Evaluation reference(graph, feed);
   const auto parameters = parameters_of(graph, feed);
-  Program program(graph, parameters, {make_thread_pool(2), ""});
+  Program program(graph, parameters, {make_thread_pool(2), "", tiny});
   fill_inputs(program, graph, feed);
   REQUIRE(program.run());
   const TensorMap expected = reference.outputs();
@@ -74,6 +74,11 @@ void compare(const Graph& graph, const TensorMap& feed, double tolerance = 2e-5)
     check_close(parameter.second.as(DType::kF64).values<double>(),
                 parameters->at(name).as(DType::kF64).values<double>(), tolerance);
   }
+}
+
+void compare(const Graph& graph, const TensorMap& feed, double tolerance = 2e-5) {
+  compare(graph, feed, tolerance, true);
+  compare(graph, feed, tolerance, false);
 }
 
 }  // namespace
