@@ -1,15 +1,17 @@
 # Every test that ctest runs: the doctest program, the test of the floor check, and a project that uses
 # the installed package. A file tests/**/*_test.cpp is found by itself.
 
+find_package(Python3 COMPONENTS Interpreter REQUIRED)
+
 file(GLOB_RECURSE test_sources CONFIGURE_DEPENDS tests/*_test.cpp tests/support/*.cpp)
 add_executable(chainrule_tests tests/main.cpp ${test_sources})
 chainrule_program(chainrule_tests)
 target_include_directories(chainrule_tests PRIVATE tests)
-target_compile_definitions(chainrule_tests PRIVATE CHAINRULE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+target_compile_definitions(chainrule_tests PRIVATE CHAINRULE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+  CHAINRULE_PYTHON="${Python3_EXECUTABLE}")
 target_link_libraries(chainrule_tests PRIVATE hwy::hwy Threads::Threads)
 add_test(NAME chainrule_tests COMMAND chainrule_tests)
 
-find_package(Python3 COMPONENTS Interpreter REQUIRED)
 add_test(NAME check_layers
   COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/tools/check_layers_test.py)
 

@@ -2,6 +2,7 @@
 // it. One contiguous block in src/ops/ fills one Op; everything else is derived from these fields.
 #pragma once
 
+#include <array>
 #include <span>
 #include <string>
 #include <string_view>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "chainrule/graph.h"
+#include "graph/spelling.h"
 
 namespace chainrule {
 
@@ -70,8 +72,13 @@ using JointGradRule = Grads (*)(const Node& node, std::span<const Value> dy);
 using ExpandRule = std::vector<Value> (*)(const Node& node);
 using SampleRule = void (*)(Sampler& sampler);
 
-/// How tightly a formula binds: a looser formula inside a tighter one is put in parentheses.
-enum class Binding { kSum, kProduct, kUnary, kPower, kAtom };
+/// The derivative of the output by one input, for people: its elements as a formula, and in a
+/// sentence why the gradient takes the form it does. {y} stands for the output, {0} … for the
+/// inputs; mathematics inside the sentence stands between backquotes.
+struct LocalDerivative {
+  Spelling formula = {};
+  Spelling reason = {};
+};
 
 constexpr int kAnyInputs = -1;
 
@@ -86,10 +93,16 @@ Grads gradient_of_expansion(const Node& node, Value dy);
 /// op has `expand`, its meaning in other ops, and no eval.
 struct OpRules {
   std::string_view name;
-  std::string_view formula;  // {0}, {1} … stand for the inputs, {name} for an attribute
-  Binding binding = Binding::kAtom;
+  Spelling formula;                  // in Unicode
+  Binding binding = Binding::kAtom;  // of `formula`, unless that is a rule
+  Spelling latex = {};               // by default made of `formula`
+  Spelling numpy = {};  // a macro op without one is expanded before it is written as code
+  Spelling torch = {};  // by default NumPy's, with torch for np
   int inputs = 1;
   bool elementwise = false;  // out[i] depends on in[i] alone
+  bool associative = false;  // a ∘ (b ∘ c) = (a ∘ b) ∘ c
+  bool view = false;         // the input's numbers in another order or shape
+  bool truth = false;        // the result is 0 or 1: in code, False or True
   bool source = false;       // its value comes from outside the graph
   bool update = false;       // output i is the next value of input i
   bool product = false;      // a sum of products that an elementwise chain may finish in cache
@@ -98,6 +111,8 @@ struct OpRules {
   ExpandRule expand = nullptr;
   GradRule grad = nullptr;
   JointGradRule joint_grad = nullptr;  // in the place of grad
+  // One an input. An elementwise op needs none: its grad rule with dy = 1 says it.
+  std::array<LocalDerivative, 3> local = {};
   SampleRule samples = nullptr;
 };
 

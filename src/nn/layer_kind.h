@@ -75,6 +75,8 @@ const std::vector<LayerKind>& layer_kinds();
 
 /// The kinds that stand in files of their own.
 std::vector<LayerKind> recurrent_layer_kinds();
+std::vector<LayerKind> image_layer_kinds();
+std::vector<LayerKind> norm_layer_kinds();
 
 /// Refuses what is no initialiser, for the options of layers.
 void check_initializer(std::string_view word);

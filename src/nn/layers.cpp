@@ -232,7 +232,9 @@ const std::vector<LayerKind>& layer_kinds() {
     std::vector<LayerKind> all{kDropout,  kElu,       kEmbedding, kFlatten,  kGelu,
                                kGeluTanh, kLeakyRelu, kLinear,    kRelu,     kReshape,
                                kSigmoid,  kSilu,      kSoftmax,   kSoftplus, kTanh};
-    for (const LayerKind& kind : recurrent_layer_kinds()) all.push_back(kind);
+    for (const auto& more : {recurrent_layer_kinds(), image_layer_kinds(), norm_layer_kinds()}) {
+      all.insert(all.end(), more.begin(), more.end());
+    }
     std::sort(all.begin(), all.end(),
               [](const LayerKind& a, const LayerKind& b) { return a.rule.name < b.rule.name; });
     return all;
@@ -272,6 +274,35 @@ Phrase flatten() { return layer("flatten"); }
 Phrase reshape(const Shape& extents) {
   return layer(fmt::format("reshape {}", fmt::join(extents, "x")));
 }
+
+namespace {
+
+std::string options_text(const ConvolutionLayer& o) {
+  return fmt::format("kernel={} stride={} padding={} dilation={} groups={} bias={}", o.kernel,
+                     o.stride, o.padding, o.dilation, o.groups, o.bias);
+}
+
+}  // namespace
+
+Phrase conv2d(std::int64_t units, const ConvolutionLayer& options) {
+  return layer(fmt::format("conv2d {} {}", units, options_text(options)));
+}
+Phrase conv1d(std::int64_t units, const ConvolutionLayer& options) {
+  return layer(fmt::format("conv1d {} {}", units, options_text(options)));
+}
+Phrase conv2d_transpose(std::int64_t units, std::int64_t kernel, std::int64_t stride) {
+  return layer(fmt::format("conv2d_transpose {} {} stride={}", units, kernel, stride));
+}
+Phrase max_pool(std::int64_t kernel) { return layer(fmt::format("max_pool {}", kernel)); }
+Phrase average_pool(std::int64_t kernel) { return layer(fmt::format("average_pool {}", kernel)); }
+Phrase global_max_pool() { return layer("global_max_pool"); }
+Phrase global_average_pool() { return layer("global_average_pool"); }
+Phrase batch_norm(double momentum) {
+  return layer(fmt::format("batch_norm momentum={}", momentum));
+}
+Phrase layer_norm() { return layer("layer_norm"); }
+Phrase rms_norm() { return layer("rms_norm"); }
+Phrase group_norm(std::int64_t groups) { return layer(fmt::format("group_norm {}", groups)); }
 
 }  // namespace layers
 }  // namespace chainrule

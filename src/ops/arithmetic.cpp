@@ -49,8 +49,11 @@ const Op kAdd{checked({
     .name = "add",
     .formula = "{0} + {1}",
     .binding = Binding::kSum,
+    .latex = {"{0} + {1}", Binding::kSum},
+    .numpy = {"{0} + {1}", Binding::kSum},
     .inputs = 2,
     .elementwise = true,
+    .associative = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a + b; }); },
     .grad = [](const Node&, Value dy) -> Grads {
@@ -64,6 +67,8 @@ const Op kSub{checked({
     .name = "sub",
     .formula = "{0} - {1}",
     .binding = Binding::kSum,
+    .latex = {"{0} - {1}", Binding::kSum},
+    .numpy = {"{0} - {1}", Binding::kSum},
     .inputs = 2,
     .elementwise = true,
     .infer = same_as_all_inputs,
@@ -74,16 +79,25 @@ const Op kSub{checked({
     .samples = [](Sampler& s) { sample_pair(s, operator-); },
 })};
 
+// A number times itself is written as its square.
+Pattern product(const Node& n, const char* pattern, const char* square) {
+  if (n.inputs[0] == n.inputs[1]) return {square, Binding::kPower};
+  return {pattern, Binding::kProduct};
+}
+
 // ── mul ──────────────────────────────────────────────────────────────────────
 const Op kMul{checked({
     .name = "mul",
-    .formula = "{0} ⊙ {1}",
-    .binding = Binding::kProduct,
+    .formula = {[](const Node& n) { return product(n, "{0} ⊙ {1}", "{0}²"); }},
+    .latex = {[](const Node& n) { return product(n, R"({0} \odot {1})", "{0}^2"); }},
+    .numpy = {[](const Node& n) { return product(n, "{0?} * {1?}", "{0} ** 2"); }},
     .inputs = 2,
     .elementwise = true,
+    .associative = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a * b; }); },
     .grad = [](const Node& n, Value dy) -> Grads {
+      if (n.inputs[0] == n.inputs[1]) return {dy * (2 * n.inputs[0]), Value()};
       return {dy * n.inputs[1], dy * n.inputs[0]};
     },
     .samples = [](Sampler& s) { sample_pair(s, operator*); },
@@ -94,6 +108,8 @@ const Op kDiv{checked({
     .name = "div",
     .formula = "{0} / {1}",
     .binding = Binding::kProduct,
+    .latex = {R"(\frac{{0}}{{1}})", Binding::kPower},
+    .numpy = {"{0} / {1}", Binding::kProduct},
     .inputs = 2,
     .elementwise = true,
     .infer = same_as_all_inputs,
@@ -114,6 +130,8 @@ const Op kNeg{checked({
     .name = "neg",
     .formula = "-{0}",
     .binding = Binding::kUnary,
+    .latex = {"-{0}", Binding::kUnary},
+    .numpy = {"-{0}", Binding::kUnary},
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return -x; }); },
@@ -127,8 +145,13 @@ const Op kNeg{checked({
 // ── pow ──────────────────────────────────────────────────────────────────────
 const Op kPow{checked({
     .name = "pow",
-    .formula = "{0}^{1}",
-    .binding = Binding::kPower,
+    .formula = {[](const Node& n) -> Pattern {
+      const Value& exponent = n.inputs[1];
+      const bool square = is(exponent, "constant") && exponent.node().real("value") == 2;
+      return {square ? "{0}²" : "{0}^{1}", Binding::kPower};
+    }},
+    .latex = {R"({0}^{{1}})", Binding::kPower},
+    .numpy = {"{0} ** {1}", Binding::kPower},
     .inputs = 2,
     .elementwise = true,
     .infer = same_as_all_inputs,
@@ -150,6 +173,13 @@ const Op kPow{checked({
 const Op kMaximum{checked({
     .name = "maximum",
     .formula = "max({0}, {1})",
+    .latex = R"(\max\left({0}, {1}\right))",
+    .numpy = "np.maximum({0}, {1})",
+    .torch = {[](const Node& n) -> Pattern {
+      // torch.maximum takes two tensors; a number goes to clamp.
+      return {is(n.inputs[1], "constant") ? "torch.clamp({0}, min={1})"
+                                          : "torch.maximum({0}, {1})"};
+    }},
     .inputs = 2,
     .elementwise = true,
     .infer = same_as_all_inputs,
@@ -170,6 +200,13 @@ const Op kMaximum{checked({
 const Op kMinimum{checked({
     .name = "minimum",
     .formula = "min({0}, {1})",
+    .latex = R"(\min\left({0}, {1}\right))",
+    .numpy = "np.minimum({0}, {1})",
+    .torch = {[](const Node& n) -> Pattern {
+      // torch.minimum takes two tensors; a number goes to clamp.
+      return {is(n.inputs[1], "constant") ? "torch.clamp({0}, max={1})"
+                                          : "torch.minimum({0}, {1})"};
+    }},
     .inputs = 2,
     .elementwise = true,
     .infer = same_as_all_inputs,
@@ -189,8 +226,11 @@ const Op kMinimum{checked({
 const Op kLess{checked({
     .name = "less",
     .formula = "[{0} < {1}]",
+    .latex = R"(\left[{0} < {1}\right])",
+    .numpy = {"{0} < {1}", Binding::kComparison},
     .inputs = 2,
     .elementwise = true,
+    .truth = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a < b ? 1.0 : 0.0; }); },
     .grad = flat,
@@ -200,8 +240,11 @@ const Op kLess{checked({
 const Op kLessEqual{checked({
     .name = "less_equal",
     .formula = "[{0} ≤ {1}]",
+    .latex = R"(\left[{0} \le {1}\right])",
+    .numpy = {"{0} <= {1}", Binding::kComparison},
     .inputs = 2,
     .elementwise = true,
+    .truth = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a <= b ? 1.0 : 0.0; }); },
     .grad = flat,
@@ -211,8 +254,11 @@ const Op kLessEqual{checked({
 const Op kGreater{checked({
     .name = "greater",
     .formula = "[{0} > {1}]",
+    .latex = R"(\left[{0} > {1}\right])",
+    .numpy = {"{0} > {1}", Binding::kComparison},
     .inputs = 2,
     .elementwise = true,
+    .truth = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a > b ? 1.0 : 0.0; }); },
     .grad = flat,
@@ -222,8 +268,11 @@ const Op kGreater{checked({
 const Op kGreaterEqual{checked({
     .name = "greater_equal",
     .formula = "[{0} ≥ {1}]",
+    .latex = R"(\left[{0} \ge {1}\right])",
+    .numpy = {"{0} >= {1}", Binding::kComparison},
     .inputs = 2,
     .elementwise = true,
+    .truth = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a >= b ? 1.0 : 0.0; }); },
     .grad = flat,
@@ -233,8 +282,11 @@ const Op kGreaterEqual{checked({
 const Op kEqual{checked({
     .name = "equal",
     .formula = "[{0} = {1}]",
+    .latex = R"(\left[{0} = {1}\right])",
+    .numpy = {"{0} == {1}", Binding::kComparison},
     .inputs = 2,
     .elementwise = true,
+    .truth = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a == b ? 1.0 : 0.0; }); },
     .grad = flat,
@@ -248,8 +300,11 @@ const Op kEqual{checked({
 const Op kNotEqual{checked({
     .name = "not_equal",
     .formula = "[{0} ≠ {1}]",
+    .latex = R"(\left[{0} \ne {1}\right])",
+    .numpy = {"{0} != {1}", Binding::kComparison},
     .inputs = 2,
     .elementwise = true,
+    .truth = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a != b ? 1.0 : 0.0; }); },
     .grad = flat,
@@ -264,6 +319,9 @@ const Op kNotEqual{checked({
 const Op kWhere{checked({
     .name = "where",
     .formula = "where({0}, {1}, {2})",
+    .latex = R"(\operatorname{where}\left({0}, {1}, {2}\right))",
+    .numpy = "np.where({0?}, {1}, {2})",
+    .torch = "torch.where({0!}, {1}, {2})",
     .inputs = 3,
     .elementwise = true,
     .infer = same_as_all_inputs,

@@ -13,6 +13,8 @@ namespace {
 const Op kExp{checked({
     .name = "exp",
     .formula = "exp({0})",
+    .latex = R"(\exp\left({0}\right))",
+    .numpy = "np.exp({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::exp(x); }); },
@@ -27,6 +29,8 @@ const Op kExp{checked({
 const Op kLog{checked({
     .name = "log",
     .formula = "log({0})",
+    .latex = R"(\log\left({0}\right))",
+    .numpy = "np.log({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::log(x); }); },
@@ -42,6 +46,8 @@ const Op kSqrt{checked({
     .name = "sqrt",
     .formula = "√{0}",
     .binding = Binding::kPower,
+    .latex = R"(\sqrt{{0}})",
+    .numpy = "np.sqrt({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::sqrt(x); }); },
@@ -56,6 +62,8 @@ const Op kSqrt{checked({
 const Op kAbs{checked({
     .name = "abs",
     .formula = "|{0}|",
+    .latex = R"(\left|{0}\right|)",
+    .numpy = "np.abs({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::fabs(x); }); },
@@ -70,6 +78,8 @@ const Op kAbs{checked({
 const Op kSign{checked({
     .name = "sign",
     .formula = "sign({0})",
+    .latex = R"(\operatorname{sign}\left({0}\right))",
+    .numpy = "np.sign({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval =
@@ -87,6 +97,9 @@ const Op kSign{checked({
 const Op kErf{checked({
     .name = "erf",
     .formula = "erf({0})",
+    .latex = R"(\operatorname{erf}\left({0}\right))",
+    .numpy = {"np.vectorize(math.erf)({0})", Binding::kAtom, "import math"},
+    .torch = "torch.erf({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::erf(x); }); },
@@ -104,6 +117,9 @@ const Op kErf{checked({
 const Op kRelu{checked({
     .name = "relu",
     .formula = "relu({0})",
+    .latex = R"(\operatorname{relu}\left({0}\right))",
+    .numpy = "np.maximum({0}, 0)",
+    .torch = "torch.relu({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::isnan(x) || x > 0 ? x : 0.0; }); },
@@ -119,6 +135,9 @@ const Op kRelu{checked({
 const Op kSigmoid{checked({
     .name = "sigmoid",
     .formula = "sigmoid({0})",
+    .latex = R"(\sigma\left({0}\right))",
+    .numpy = {"1 / (1 + np.exp(-{0}))", Binding::kProduct},
+    .torch = "torch.sigmoid({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return 1 / (1 + std::exp(-x)); }); },
@@ -136,6 +155,8 @@ const Op kSigmoid{checked({
 const Op kTanh{checked({
     .name = "tanh",
     .formula = "tanh({0})",
+    .latex = R"(\tanh\left({0}\right))",
+    .numpy = "np.tanh({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::tanh(x); }); },
@@ -155,6 +176,9 @@ const Op kTanh{checked({
 const Op kSoftplus{checked({
     .name = "softplus",
     .formula = "softplus({0})",
+    .latex = R"(\operatorname{softplus}\left({0}\right))",
+    .numpy = "np.logaddexp(0, {0})",
+    .torch = "torch.nn.functional.softplus({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval =

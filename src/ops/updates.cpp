@@ -32,6 +32,7 @@ Value decayed(Value g, Value w, double weight_decay) {
 const Op kSgd{checked({
     .name = "sgd",
     .formula = "sgd({*})",
+    .latex = R"(\operatorname{sgd}\left({*}\right))",
     .inputs = kAnyInputs,  // w, g, lr   or   w, v, g, lr
     .update = true,
     .infer = infer_with_lr,
@@ -61,6 +62,7 @@ const Op kSgd{checked({
 const Op kRmsprop{checked({
     .name = "rmsprop",
     .formula = "rmsprop({*})",
+    .latex = R"(\operatorname{rmsprop}\left({*}\right))",
     .inputs = kAnyInputs,  // w, s, a when centred, v with momentum, g, lr
     .update = true,
     .infer = infer_with_lr,
@@ -105,6 +107,7 @@ const Op kRmsprop{checked({
 const Op kAdam{checked({
     .name = "adam",
     .formula = "adam({*})",
+    .latex = R"(\operatorname{adam}\left({*}\right))",
     .inputs = 6,  // w, m, v, g, lr, step
     .update = true,
     .infer = infer_with_lr_and_step,

@@ -102,8 +102,8 @@ struct Kernel {
 std::span<const Kernel> fused_kernels();
 std::span<const Kernel> dense_kernels();
 std::span<const Kernel> movement_kernels();
-std::span<const Kernel> recurrent_kernels();
 std::span<const Kernel> image_kernels();
+std::span<const Kernel> recurrent_kernels();
 
 /// The kernel for a node, or nullptr.
 const Kernel* find_kernel(const Node& node);

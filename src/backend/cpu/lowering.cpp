@@ -27,7 +27,7 @@ GraphPtr optimise(const Graph& graph) {
   };
   // Simplified before expansion, for the rules that know macro ops by name, and again after it.
   GraphPtr g = simplify(*expand_macros(*simplify(graph), has_kernel));
-  return fuse(*reuse_relu(*fold_transposes(*g)));
+  return fuse(*reuse_relu(*pool_before_relu(*fold_transposes(*g))));
 }
 
 // Primitives alone, for a tiny program; Adam stays whole, as 1 − β₂ᵗ needs more digits than a
@@ -302,7 +302,7 @@ class Lowering {
 }  // namespace
 
 Code lower(const Graph& graph, const std::shared_ptr<Parameters>& parameters, bool tiny) {
-  if (tiny) {
+  if (tiny && TinyProgram::fits(graph)) {
     GraphPtr primitives = as_primitives(graph);
     if (TinyProgram::fits(*primitives)) {
       std::optional<Code> code = Lowering(std::move(primitives), parameters).run_tiny();
