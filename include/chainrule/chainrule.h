@@ -1,6 +1,7 @@
 // All of chainrule's public headers.
 #pragma once
 
+#include "chainrule/convolution.h"
 #include "chainrule/data.h"
 #include "chainrule/error.h"
 #include "chainrule/explain.h"
@@ -11,10 +12,10 @@
 #include "chainrule/nn.h"
 #include "chainrule/numpy_format.h"
 #include "chainrule/ops.h"
-#include "chainrule/ops_recurrent.h"
 #include "chainrule/optim.h"
 #include "chainrule/program.h"
 #include "chainrule/random.h"
+#include "chainrule/recurrent.h"
 #include "chainrule/reference.h"
 #include "chainrule/safetensors.h"
 #include "chainrule/simplify.h"

@@ -7,7 +7,7 @@
 #include "chainrule/error.h"
 #include "chainrule/nn.h"
 #include "chainrule/ops.h"
-#include "chainrule/ops_recurrent.h"
+#include "chainrule/recurrent.h"
 #include "chainrule/program.h"
 #include "chainrule/train.h"
 

@@ -9,7 +9,7 @@
 #include "chainrule/error.h"
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
-#include "chainrule/ops_recurrent.h"
+#include "chainrule/recurrent.h"
 #include "chainrule/program.h"
 
 using namespace chainrule;

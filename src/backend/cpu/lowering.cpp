@@ -132,6 +132,16 @@ class Lowering {
     return alone ? std::optional(parameter) : std::nullopt;
   }
 
+  // The input over which a kernel may write output i, when nobody else reads it or its array.
+  std::optional<Value> dying_input(const Node& node, std::size_t i) const {
+    const Kernel* kernel = find_kernel(node);
+    if (i != 0 || kernel == nullptr || kernel->overwrites < 0) return std::nullopt;
+    const Value input = node.inputs[static_cast<std::size_t>(kernel->overwrites)];
+    const bool alone = readers_.at(key(input)).size() == 1 && !is(input, "reshape") &&
+                       !kept_.contains(key(input)) && !next_of_.contains(key(input));
+    return alone && input.type() == node.types[i] ? std::optional(input) : std::nullopt;
+  }
+
   // ── memory ──
   Slot* new_slot(const Value& v) { return slot_[key(v)] = &code_.slots.emplace_back(); }
 
@@ -195,6 +205,13 @@ class Lowering {
         if (const std::optional<Value> parameter = in_place(node, i)) {
           slot_[key(v)] = slot_.at(key(*parameter));
           continue;
+        }
+        if (const std::optional<Value> input = dying_input(node, i)) {
+          if (const auto found = buffer_of.find(key(storage(*input))); found != buffer_of.end()) {
+            buffer_of[key(v)] = found->second;
+            slot_[key(v)] = slots[found->second];
+            continue;
+          }
         }
         buffer_of[key(v)] = buffers.size();
         slots.push_back(new_slot(v));

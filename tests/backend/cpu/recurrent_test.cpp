@@ -7,7 +7,7 @@
 
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
-#include "chainrule/ops_recurrent.h"
+#include "chainrule/recurrent.h"
 #include "chainrule/program.h"
 #include "support/allocation_counter.h"
 
