@@ -6,6 +6,7 @@
 #include "chainrule/explain.h"
 #include "chainrule/gradient.h"
 #include "chainrule/graph.h"
+#include "chainrule/images.h"
 #include "chainrule/model.h"
 #include "chainrule/nn.h"
 #include "chainrule/numpy_format.h"

@@ -16,10 +16,28 @@ namespace chainrule {
 
 /// How parameters follow their gradients; the formulas stand with the update ops in ops.h.
 ///
-///     sgd      [momentum=0] [nesterov] [weight_decay=0]
-///     rmsprop  [decay=0.99] [epsilon=1e-8] [centered] [momentum=0] [weight_decay=0]
-///     adam     [beta1=0.9] [beta2=0.999] [epsilon=1e-8] [weight_decay=0]
-///     adamw    [beta1=0.9] [beta2=0.999] [epsilon=1e-8] [weight_decay=0.01]
+///     sgd       [momentum=0] [nesterov]
+///     rmsprop   [decay=0.99] [epsilon=1e-8] [centered] [momentum=0]
+///     adagrad   [epsilon=1e-10]
+///     adadelta  [rho=0.9] [epsilon=1e-6]
+///     adam      [beta1=0.9] [beta2=0.999] [epsilon=1e-8] [amsgrad]
+///     adamw     the same, with decoupled decay
+///     nadam     [beta1=0.9] [beta2=0.999] [epsilon=1e-8] [momentum_decay=0.004] [decoupled]
+///     lion      [beta1=0.9] [beta2=0.99]
+///     muon      [momentum=0.95] [nesterov=true] [steps=5] for matrices; AdamW with
+///               [beta1=0.9] [beta2=0.95] [epsilon=1e-10] for vectors
+///
+/// All of them also take
+///
+///     weight_decay=D   L2, g + D·w, or decoupled, w − lr·D·w, for adamw, lion and muon and for
+///                      nadam with `decoupled`. Usually 0; 0.01 for adamw, 0.1 for lion and muon
+///     decay_on=WHICH   which parameters decay: all, or matrices, those of at least two axes, which
+///                      leaves out biases and the scales of norms. Usually all; matrices for adamw,
+///                      lion and muon, as their users do
+///     l1=D             g + D·sign(w), for the parameters that decay
+///     ema=B            keeps an average of each weight beside it (weight_average_update), which
+///                      fit() measures and saves in the weight's place
+///     lr=R             the learning rate, where the caller does not give one
 class Optimizer {
  public:
   /// adam with its usual constants.
@@ -32,8 +50,9 @@ class Optimizer {
   const std::string& to_text() const { return phrase_.text; }
   const Phrase& phrase() const { return phrase_; }
 
-  /// A rate that usually works for small networks: 0.1 for sgd (0.02 with momentum), 0.003 for the
-  /// others, whose steps do not grow with the gradient.
+  /// The rate that the text states, or one that usually works for small networks: 0.1 for sgd (0.02
+  /// with momentum), 1 for adadelta, 0.03 for adagrad, 0.0003 for lion and 0.003 for the others,
+  /// whose steps do not grow with the gradient.
   double usual_rate() const;
 
  private:
@@ -58,6 +77,9 @@ struct Clip {
 /// Example:  apply(Optimizer::parse("adam"), loss, network.trained, lr, step, {.norm = 1.0});
 void apply(const Optimizer& optimizer, Value loss, const std::vector<Value>& parameters, Value lr,
            Value step, Clip clip = {});
+
+/// The name of the average that ema= keeps of a parameter: "ema/1.weight".
+std::string average_name(std::string_view parameter);
 
 /// True for the name of a parameter that apply() declared, as "adam.m/1.weight".
 bool is_optimizer_state(std::string_view parameter);

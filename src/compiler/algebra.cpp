@@ -23,7 +23,7 @@ Value constant_like(const Value& v, double value, const Shape& shape) {
 
 // f(c, c, …) is a constant.
 Shorter fold_constants(const Node& node, const Inputs& in) {
-  if (!node.op->elementwise || in.empty()) return {};
+  if (!node.op->elementwise || node.op->eval == nullptr || in.empty()) return {};
   if (!std::all_of(in.begin(), in.end(), [](const Value& v) { return is(v, "constant"); })) {
     return {};
   }

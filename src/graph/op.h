@@ -86,9 +86,10 @@ struct OpRules {
   std::string_view formula;  // {0}, {1} … stand for the inputs, {name} for an attribute
   Binding binding = Binding::kAtom;
   int inputs = 1;
-  bool elementwise = false;  // out[i] depends on in[i] alone
-  bool source = false;       // its value comes from outside the graph
-  bool update = false;       // output i is the next value of input i
+  bool elementwise = false;    // out[i] depends on in[i] alone
+  bool source = false;         // its value comes from outside the graph
+  bool update = false;         // output i is the next value of input i
+  bool exact_scalars = false;  // of an update: scalars such as 1 − βᵗ need more than float32
   InferRule infer = nullptr;
   EvalRule eval = nullptr;
   ExpandRule expand = nullptr;
