@@ -100,11 +100,11 @@ enum class Task : std::uint8_t { kAuto, kClassification, kRegression };
 
 /// Encoded rows. `labels` is filled for classification, `y` for regression.
 struct Dataset {
-  Tensor x;                           // [rows, F] f32
+  Tensor x;                           // [rows, F] f32, or [rows, H, W, C] for images
   Tensor labels{DType::kI32, {0}};    // [rows] i32, indices into classes
   Tensor y;                           // [rows, 1] f32, standardised: see Encoder::original_units
   std::vector<std::string> classes;   // the labels' texts, in label order
-  std::vector<std::string> features;  // the names of x's columns, F of them
+  std::vector<std::string> features;  // the names of x's columns, F of them; none for images
 };
 
 struct EncoderOptions {
@@ -123,8 +123,14 @@ struct EncoderOptions {
 ///              an unknown category is all zeros, a missing cell is a category of its own
 ///     target   classification: the index among the sorted classes (numbers sort as numbers);
 ///              regression: (y − mean) / deviation
+///
+/// For images, whose pixels are 0 … 1 as they are read (images.h), it holds their shape and
+/// classes.
 class Encoder {
  public:
+  /// What images of shape [H, W, C] with labels of these classes need: nothing is learned.
+  static Encoder of_images(Shape example, std::vector<std::string> classes);
+
   /// Learns the encoding from `rows` of `table`.
   ///
   /// task    kAuto takes a text target, or one of at most 20 different whole numbers, for
@@ -137,6 +143,7 @@ class Encoder {
 
   /// Encodes rows with their targets.
   ///
+  /// requires  the encoder is one of a table.
   /// A label that is no class but for a full stop at its end is taken without it.
   /// throws  what `features` throws; DataError naming file and line for a missing target or a label
   ///         that was not among the training rows.
@@ -147,8 +154,14 @@ class Encoder {
   ///
   ///     → [rows, F] f32
   ///
+  /// requires  the encoder is one of a table.
   /// throws  DataError naming the column that is absent or that is not numeric.
   Tensor features(const Table& table, std::span<const std::int64_t> rows) const;
+
+  bool is_of_images() const { return !image_.empty(); }
+
+  /// The shape of one encoded row: [F], or [H, W, C] for images.
+  Shape example_shape() const;
 
   /// kClassification or kRegression.
   Task task() const { return task_; }
@@ -200,6 +213,7 @@ class Encoder {
   std::vector<std::string> classes_;
   Scaling target_scaling_;
   std::vector<std::string> missing_;
+  Shape image_;  // [H, W, C]; empty for a table
 };
 
 // ── splits and batches ───────────────────────────────────────────────────────

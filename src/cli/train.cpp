@@ -1,12 +1,14 @@
-// chainrule train: a table in, a model file out.
+// chainrule train: a table or images in, a model file out.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <iostream>
 
 #include "base/atomic_file.h"
 #include "base/phrase_rules.h"
 #include "chainrule/error.h"
+#include "chainrule/images.h"
 #include "chainrule/model.h"
 #include "cli/commands.h"
 #include "cli/progress.h"
@@ -32,7 +34,7 @@ struct TrainOptions {
   double clip_norm = 0;
   double clip_value = 0;
   std::optional<double> weight_decay;
-  double validation = 0.2;
+  std::optional<double> validation;
   std::uint64_t seed = 0;
   int threads = 0;
   std::string output = "model.safetensors";
@@ -114,13 +116,16 @@ struct Prepared {
   Encoder encoder;
   Dataset train;
   Dataset test;
+  bool held_out = false;  // the test rows are a file of their own
 };
 
-Prepared prepare(const TrainOptions& options) {
+constexpr double kValidation = 0.2;
+
+Prepared prepare_table(const TrainOptions& options) {
   const auto [table, target] = load(options);
   const Task task = task_of(options.task);
-  const Split rows =
-      split(table.rows(), options.validation, options.seed, strata(table, target, task));
+  const Split rows = split(table.rows(), options.validation.value_or(kValidation), options.seed,
+                           strata(table, target, task));
   Prepared result;
   result.encoder = Encoder::fit(
       table, rows.train,
@@ -128,6 +133,77 @@ Prepared prepare(const TrainOptions& options) {
   result.train = result.encoder.encode(table, rows.train);
   if (!rows.test.empty()) result.test = result.encoder.encode(table, rows.test);
   return result;
+}
+
+// The test files are held out, unless --validation asks for a part of the training rows.
+Prepared prepare_images(const TrainOptions& options, const IdxFiles& files) {
+  if (!options.target.empty() || !options.drop.empty() || !options.missing.empty() ||
+      options.task == "regression" || options.header != "auto") {
+    throw UsageError(options.data +
+                     ": images with labels; --target, --drop, --missing, --header and --task "
+                     "regression are for tables");
+  }
+  if (files.train_images.empty() || files.train_labels.empty()) {
+    throw UsageError(fmt::format(
+        "{}: no {}", options.data,
+        files.train_images.empty() ? "images to train on, such as train-images-idx3-ubyte"
+                                   : "labels beside the images, such as train-labels-idx1-ubyte"));
+  }
+  Prepared result;
+  result.train = read_idx_dataset(files.train_images, files.train_labels);
+  const std::vector<std::string>& classes = result.train.classes;
+  result.held_out = !options.validation && !files.test_images.empty() && !files.test_labels.empty();
+  if (result.held_out) {
+    result.test = read_idx_dataset(files.test_images, files.test_labels, classes);
+  } else {
+    const Split rows = split(result.train.x.shape()[0], options.validation.value_or(kValidation),
+                             options.seed, result.train.labels.values<std::int32_t>());
+    const auto part = [&](std::span<const std::int64_t> of) {
+      Dataset data;
+      data.x = gather_rows(result.train.x, of);
+      data.labels = gather_rows(result.train.labels, of);
+      data.classes = classes;
+      return data;
+    };
+    result.test = part(rows.test);
+    result.train = part(rows.train);
+  }
+  const Shape& shape = result.train.x.shape();
+  result.encoder = Encoder::of_images({shape.begin() + 1, shape.end()}, classes);
+  return result;
+}
+
+Prepared prepare(const TrainOptions& options) {
+  const std::optional<IdxFiles> files = find_idx_files(options.data);
+  return files ? prepare_images(options, *files) : prepare_table(options);
+}
+
+// For images, a network that does not give one output a class as it stands, but does with a
+// flatten before its first linear layer, gets it: "linear 128, relu, linear 10" takes an image as
+// one row of pixels.
+Sequential fitted_to(const Shape& example, std::int64_t classes, const Sequential& network) {
+  if (example.size() < 2) return network;
+  const auto fits = [&](const Sequential& candidate) {
+    try {
+      return candidate.output_shape(example) == Shape{classes};
+    } catch (const ShapeError&) {
+      return false;
+    }
+  };
+  if (fits(network)) return network;
+  std::vector<Phrase> layers = network.layers();
+  const auto first = std::find_if(layers.begin(), layers.end(),
+                                  [](const Phrase& layer) { return layer.name == "linear"; });
+  if (first == layers.end()) return network;
+  layers.insert(first, layers::flatten());
+  const Sequential flattened(std::move(layers));
+  return fits(flattened) ? flattened : network;
+}
+
+// "64 features", "images of 28×28×1".
+std::string inputs_text(const Shape& example) {
+  if (example.size() == 1) return fmt::format("{} features", example[0]);
+  return fmt::format("images of {}", fmt::join(example, "×"));
 }
 
 void announce(const TrainOptions& options, const Prepared& data, const Model& model,
@@ -141,10 +217,9 @@ void announce(const TrainOptions& options, const Prepared& data, const Model& mo
   for (const ParameterInfo& info : model.network.parameters(model.input)) {
     parameters += element_count(info.shape);
   }
-  fmt::print("data      {}: {} rows to train, {} to test\n", options.data, grouped(train_rows),
-             grouped(test_rows));
-  fmt::print("target    {} ({}), from {} features\n", data.encoder.target(), kind,
-             data.train.x.shape()[1]);
+  fmt::print("data      {}: {} rows to train, {} to test{}\n", options.data, grouped(train_rows),
+             grouped(test_rows), data.held_out ? ", from a file of their own" : "");
+  fmt::print("target    {} ({}), from {}\n", data.encoder.target(), kind, inputs_text(model.input));
   fmt::print("network   {}\n          {} parameters\n", model.network.to_text(),
              grouped(parameters));
   fmt::print("training  {}, lr {}, {}, batch {}, {} epochs, seed {}\n", fit.optimizer.to_text(),
@@ -152,15 +227,20 @@ void announce(const TrainOptions& options, const Prepared& data, const Model& mo
   std::fflush(stdout);
 }
 
-std::map<std::string, std::string> record(const TrainOptions& options, const FitOptions& fit) {
+std::map<std::string, std::string> record(const TrainOptions& options, const FitOptions& fit,
+                                          bool held_out) {
   std::map<std::string, std::string> entries{{"data", options.data},
                                              {"optimizer", fit.optimizer.to_text()},
                                              {"lr", fmt::format("{}", fit.lr)},
                                              {"schedule", fit.schedule.to_text()},
                                              {"epochs", std::to_string(fit.epochs)},
                                              {"batch", std::to_string(fit.batch)},
-                                             {"seed", std::to_string(fit.seed)},
-                                             {"validation", fmt::format("{}", options.validation)}};
+                                             {"seed", std::to_string(fit.seed)}};
+  if (held_out) {
+    entries["held_out"] = "test files";
+  } else {
+    entries["validation"] = fmt::format("{}", options.validation.value_or(kValidation));
+  }
   if (fit.init) entries["init"] = fit.init->to_text();
   if (fit.clip.norm > 0) entries["clip_norm"] = fmt::format("{}", fit.clip.norm);
   if (fit.clip.value > 0) entries["clip_value"] = fmt::format("{}", fit.clip.value);
@@ -203,20 +283,23 @@ void train(const TrainOptions& options) {
   }
   const Prepared data = prepare(options);
   const std::int64_t rows = data.train.x.shape()[0];
-  const std::int64_t features = data.train.x.shape()[1];
+  const Shape example = data.encoder.example_shape();
   const auto classes = static_cast<std::int64_t>(data.train.classes.size());
   if (options.model.empty()) {
-    network = Sequential::parse(suggested_model(rows, features, classes));
+    network = Sequential::parse(suggested_model(rows, element_count(example), classes));
   }
+  network = fitted_to(example, classes, network);
   how.batch = options.batch > 0 ? options.batch : suggested_batch(rows);
   how.epochs = options.epochs > 0 ? options.epochs : suggested_epochs(rows, how.batch);
 
   Model model;
   model.network = network;
-  model.input = {features};
+  model.input = example;
   model.encoder = data.encoder;
-  model.training = record(options, how);
-  training_step(network, {1, features}, classes);  // a network that does not fit is refused here
+  model.training = record(options, how, data.held_out);
+  Shape one = example;
+  one.insert(one.begin(), 1);
+  training_step(network, one, classes);  // a network that does not fit is refused here
   if (!options.quiet) announce(options, data, model, how);
   const FitResult result = run_fit(options, data, model, how);
   const bool tested = result.validation.rows > 0;
@@ -238,7 +321,9 @@ void train(const TrainOptions& options) {
 void add_train(CLI::App& app) {
   auto options = std::make_shared<TrainOptions>();
   CLI::App* sub = app.add_subcommand("train", "Train a network on a table and save the model");
-  sub->add_option("data", options->data, "CSV file, or a built-in data set (see datasets)")
+  sub->add_option(
+         "data", options->data,
+         "CSV file, built-in data set (see datasets), or a folder of IDX files such as MNIST's")
       ->required();
   sub->add_option("--target", options->target,
                   "Column to predict, by name or number from 1 (built-in: the last)");
@@ -263,7 +348,8 @@ void add_train(CLI::App& app) {
   sub->add_option("--batch", options->batch, "Rows a step (default: by number of rows)")
       ->check(CLI::Range(1, 1000000000));
   sub->add_option("--optimizer", options->optimizer,
-                  "adam, adamw, rmsprop or sgd, with options as in \"sgd momentum=0.9 nesterov\"")
+                  "adadelta, adagrad, adam, adamw, lion, muon, nadam, rmsprop or sgd, with options "
+                  "as in \"sgd momentum=0.9 nesterov\"")
       ->capture_default_str();
   sub->add_option("--lr", options->lr, "Learning rate (default: the optimizer's usual one)")
       ->check(finite_number(false));
@@ -277,8 +363,9 @@ void add_train(CLI::App& app) {
       ->check(finite_number(false));
   sub->add_option("--weight-decay", options->weight_decay, "Pull of the weights towards 0")
       ->check(finite_number(true));
-  sub->add_option("--validation", options->validation, "Share of the rows held out to test on")
-      ->capture_default_str();
+  sub->add_option(
+      "--validation", options->validation,
+      "Share of the rows held out to test on (default: 0.2, or the test files of images)");
   sub->add_option("--seed", options->seed, "Of the split, the first weights, the order and dropout")
       ->capture_default_str();
   sub->add_option("--threads", options->threads, "Threads; 0 is one a core")

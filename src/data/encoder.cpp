@@ -181,6 +181,22 @@ void Encoder::fit_target_scaling(const Table& table, const Column& column,
   target_scaling_ = scaling_of(m);
 }
 
+Encoder Encoder::of_images(Shape example, std::vector<std::string> classes) {
+  if (example.size() != 3) {
+    throw ShapeError("images: expected a shape [H, W, C], got " + to_string(example));
+  }
+  Encoder encoder;
+  encoder.image_ = std::move(example);
+  encoder.target_ = "label";
+  encoder.classes_ = std::move(classes);
+  return encoder;
+}
+
+Shape Encoder::example_shape() const {
+  if (is_of_images()) return image_;
+  return {static_cast<std::int64_t>(feature_names().size())};
+}
+
 // ── applying ─────────────────────────────────────────────────────────────────
 
 // A column by its name; without a header by its place, in a table of all columns, of all but the
@@ -215,6 +231,9 @@ const Column& Encoder::find(const Table& table, const std::string& name, std::si
 }
 
 Tensor Encoder::features(const Table& table, std::span<const std::int64_t> rows) const {
+  if (is_of_images()) {
+    throw DataError(table.source + ": a table, but the model was trained on images", table.source);
+  }
   const std::size_t count = feature_names().size();
   Tensor x(DType::kF32, {static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(count)});
   const std::span<float> out = x.values<float>();

@@ -34,6 +34,10 @@ std::string Encoder::to_json() const {
   } else {
     json["target"]["scaling"] = json_of(target_scaling_);
   }
+  if (is_of_images()) {
+    json["image"] = image_;
+    return json.dump();
+  }
   json["columns"] = table_width_;
   json["missing"] = missing_;
   json["features"] = nlohmann::ordered_json::array();
@@ -71,6 +75,10 @@ Encoder Encoder::from_json(const std::string& text, const std::string& source) {
       encoder.classes_ = target.at("classes").get<std::vector<std::string>>();
     } else {
       encoder.target_scaling_ = scaling_of(target.at("scaling"));
+    }
+    if (json.contains("image")) {
+      if (encoder.task_ != Task::kClassification) throw std::domain_error("images without classes");
+      return of_images(json.at("image").get<Shape>(), std::move(encoder.classes_));
     }
     encoder.table_width_ = json.at("columns").get<std::size_t>();
     encoder.missing_ = json.at("missing").get<std::vector<std::string>>();

@@ -4,9 +4,11 @@
 """
 
 import csv
+import gzip
 import io
 import os
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,22 @@ FLOWERS = "length,width,colour,kind\n" + "".join(
     for i in range(40))
 HOUSES = "rooms,area,price\n" + "".join(
     f"{i % 6 + 1},{i * 13 % 100},{1000 * (i % 6 + 1) + 10.5 * (i * 13 % 100)}\n" for i in range(60))
+
+
+def write_images(folder, train, test, width=5):
+    """IDX files of bars that stand (0) or lie (1); the test files are gzipped."""
+    folder.mkdir()
+    for part, count, opener, end in (("train", train, open, ""), ("t10k", test, gzip.open, ".gz")):
+        pixels = bytearray()
+        for i in range(count):
+            for row in range(4):
+                for column in range(width):
+                    lit = row == i // 2 % 4 if i % 2 else column == i // 2 % width
+                    pixels.append(255 if lit else i * 7 % 30)
+        with opener(folder / f"{part}-images-idx3-ubyte{end}", "wb") as file:
+            file.write(struct.pack(">4B3I", 0, 0, 8, 3, count, 4, width) + pixels)
+        with opener(folder / f"{part}-labels-idx1-ubyte{end}", "wb") as file:
+            file.write(struct.pack(">4BI", 0, 0, 8, 1, count) + bytes(i % 2 for i in range(count)))
 
 
 class Case(unittest.TestCase):
@@ -44,14 +62,14 @@ class Case(unittest.TestCase):
 
     def fail_with(self, code, *words, run, stdin="", leaves=()):
         """The command exits with `code`, says one line that holds `words`, and leaves no new file."""
-        before = {path.name: path.read_bytes() for path in self.root.iterdir()}
+        before = {path.name: path.read_bytes() for path in self.root.iterdir() if path.is_file()}
         result = self.run_program(*run, stdin=stdin)
         self.assertEqual(result.returncode, code, result.stdout + result.stderr)
         self.assertTrue(result.stderr.startswith("chainrule: "), result.stderr)
         self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
         for word in words:
             self.assertIn(word, result.stderr)
-        after = {path.name: path.read_bytes() for path in self.root.iterdir()}
+        after = {path.name: path.read_bytes() for path in self.root.iterdir() if path.is_file()}
         for name in leaves:
             self.assertIn(name, after)
             after.pop(name)
@@ -123,6 +141,41 @@ class Works(Case):
         self.assertIn("sgd momentum=0.9 nesterov weight_decay=0.001, lr 0.05, one_cycle, batch 7", out)
         out = self.succeed("train", "t.csv", "--target", "kind", "--validation", "0", "-o", "x")
         self.assertIn("40 rows to train, 0 to test", out)
+
+    def test_images_are_trained_on_evaluated_and_predicted(self):
+        write_images(self.root / "shapes", 40, 12)
+        out = self.succeed("train", "shapes", "--model", "linear 8, relu, linear 2", "--epochs", "40",
+                           "-o", "m")
+        self.assertIn("shapes: 40 rows to train, 12 to test, from a file of their own", out)
+        self.assertIn("target    label (2 classes), from images of 4×5×1", out)
+        self.assertIn("network   flatten, linear 8, relu, linear 2", out)
+        self.assertIn("accuracy 100.00 % (12 of 12)", out)
+        self.assertIn("accuracy 100.00 % (12 of 12)", self.succeed("evaluate", "m", "shapes"))
+        rows = self.succeed("predict", "m", "shapes/t10k-images-idx3-ubyte.gz").split("\n")
+        self.assertEqual(rows[0], "label,p(0),p(1)")
+        self.assertEqual([row[0] for row in rows[1:5]], ["0", "1", "0", "1"])
+        # With --validation the test files stay unseen.
+        out = self.succeed("train", "shapes/train-images-idx3-ubyte", "--epochs", "2", "-o", "m",
+                           "--validation", "0.25")
+        self.assertIn("30 rows to train, 10 to test\n", out)
+        self.assertIn("network   flatten, linear 32", out)
+
+    def test_bad_images_are_named(self):
+        write_images(self.root / "shapes", 40, 12)
+        self.fail_with(2, "--target", run=["train", "shapes", "--target", "kind"])
+        self.write("flowers.csv", FLOWERS)
+        self.succeed("train", "shapes", "--quiet", "--epochs", "1", "-o", "m")
+        self.fail_with(2, "flowers.csv", "trained on images", run=["evaluate", "m", "flowers.csv"])
+        self.fail_with(1, "expected an IDX file", "6c 65 6e 67", run=["predict", "m", "flowers.csv"])
+        write_images(self.root / "wide", 4, 2, width=6)
+        self.fail_with(1, "images of [4, 6, 1]", "[4, 5, 1]", run=["evaluate", "m", "wide"])
+        (self.root / "wide/t10k-labels-idx1-ubyte.gz").unlink()
+        self.fail_with(2, "no file of labels", run=["evaluate", "m", "wide"])
+        (self.root / "shapes/train-labels-idx1-ubyte").unlink()
+        self.fail_with(2, "labels beside the images", run=["train", "shapes"])
+        self.write("nothing", "")
+        (self.root / "empty").mkdir()
+        self.fail_with(2, "empty", "a folder without images", run=["train", "empty"])
 
     def test_help_is_no_failure(self):
         for command in ([], ["train"], ["evaluate"], ["predict"], ["datasets"]):
