@@ -74,9 +74,28 @@ MODES = [
     ("NumPy", "malloc, bound", {"bound": True}, KEEP_MEMORY),
 ]
 
+# Of recurrent networks. Compiling leaves nn.LSTM itself as it is.
+SEQUENCE_MODES = [
+    ("PyTorch", "nn.LSTM, default", {}, {}),
+    ("PyTorch", "nn.LSTM, fused, malloc", {"update": "fused"}, KEEP_MEMORY),
+    ("PyTorch", "nn.LSTM, foreach, malloc", {"update": "foreach"}, KEEP_MEMORY),
+    ("PyTorch", "nn.LSTM, fused, malloc, time first", {"update": "fused", "layout": "time_first"},
+     KEEP_MEMORY),
+    ("PyTorch", "nn.LSTM, fused, malloc, bound", {"update": "fused", "bound": True},
+     KEEP_MEMORY | BIND),
+    ("PyTorch", "nn.LSTM, compiled loss, fused, malloc", {"update": "fused", "compile": "default"},
+     KEEP_MEMORY),
+]
+
+
+def modes_of(workload):
+    return SEQUENCE_MODES if WORKLOADS[workload]["model"] == "char-lstm" else MODES
+
+
 # With --quick only these are tried: the best ones where this was last measured.
 QUICK = {"eager, direct, malloc", "compiled gradient, C++ wrapper, direct, malloc",
-         "compiled step, C++ wrapper, malloc", "jit, malloc", "malloc"}
+         "compiled step, C++ wrapper, malloc", "jit, malloc", "malloc",
+         "nn.LSTM, fused, malloc", "nn.LSTM, fused, malloc, time first"}
 
 
 class Worker:
@@ -145,7 +164,7 @@ def survey(workload, dump, losses, options):
     and what is wrong with the others."""
     found, wrong = [], []
     for threads in options.threads:
-        for mode in MODES:
+        for mode in modes_of(workload):
             if mode[0] not in options.rivals or (options.quick and mode[1] not in QUICK):
                 continue
             name = f"{mode[0]} ({mode[1]}) on {threads}"

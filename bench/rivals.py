@@ -296,6 +296,14 @@ class TorchStep:
 STEPS = {"NumPy": NumpyStep, "JAX": JaxStep, "PyTorch": TorchStep}
 
 
+def make_step(rival, workload, dump, options):
+    from workloads import load_safetensors, load_start
+    if workload["model"] == "char-lstm":
+        from rivals_sequences import TorchLstmStep
+        return TorchLstmStep(workload, load_safetensors(dump), options)
+    return STEPS[rival](workload, *load_start(dump), options)
+
+
 def peak_rss_mb():
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) / 1024 for line in status if line.startswith("VmHWM"))
@@ -331,10 +339,7 @@ def main():
     os.dup2(2, 1)
     if options.get("cores"):
         os.sched_setaffinity(0, options["cores"])
-    from workloads import load_start
-    start = load_start(dump)
-    make = lambda: STEPS[rival](workload, *start, options)
-    step = make()
+    step = make_step(rival, workload, dump, options)
     losses = [float(step.steps(0, 1))]
     first_step_ms = (time.monotonic() - started) * 1e3
     losses += [float(step.steps(i, 1)) for i in range(1, verify)]

@@ -1,10 +1,9 @@
-// Multilayer perceptrons as data: the widths, the batch, the optimiser. Weights and batches are
-// random but fixed, so that every run and every rival begins at the same numbers.
+// The workloads by name, and multilayer perceptrons as data: the widths, the batch, the optimiser.
+// Weights and batches are random but fixed, so that every run and every rival begins at the same
+// numbers.
 #include "workloads.h"
 
-#include <cmath>
-
-#include "backend/cpu/random.h"
+#include "building.h"
 #include "chainrule/error.h"
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
@@ -30,31 +29,6 @@ const std::vector<Perceptron>& perceptrons() {
   };
   return list;
 }
-
-// Uniform numbers of mean 0 and the given standard deviation; each call has a stream of its own.
-class Numbers {
- public:
-  Tensor uniform(const Shape& shape, double deviation) {
-    Tensor tensor(DType::kF32, shape);
-    const std::span<float> values = tensor.values<float>();
-    cpu::uniform({1, stream_++, 0}, values.data(), 0, tensor.size());
-    const auto width = static_cast<float>(std::sqrt(12.0) * deviation);
-    for (float& x : values) x = (x - 0.5F) * width;
-    return tensor;
-  }
-  Tensor labels(const Shape& shape, std::int64_t classes) {
-    Tensor tensor(DType::kI32, shape);
-    const PhiloxStream stream{1, stream_++, 0};
-    std::uint64_t at = 0;
-    for (std::int32_t& t : tensor.values<std::int32_t>()) {
-      t = static_cast<std::int32_t>(stream.uniform(at++) * static_cast<double>(classes));
-    }
-    return tensor;
-  }
-
- private:
-  std::uint32_t stream_ = 0;
-};
 
 // The forward pass; its weights are appended to `weights`.
 Value forward(Workload& workload, const Perceptron& model, Numbers& numbers, Value x,
@@ -122,20 +96,31 @@ Workload make_perceptron(const Perceptron& model) {
   return workload;
 }
 
+// The workloads that are no perceptrons.
+struct Model {
+  const char* name;
+  Workload (*make)();
+};
+constexpr Model kModels[] = {{"char-lstm", make_char_lstm}};
+
 }  // namespace
 
 std::vector<std::string> workload_names() {
   std::vector<std::string> names;
   for (const Perceptron& model : perceptrons()) names.emplace_back(model.name);
+  for (const Model& model : kModels) names.emplace_back(model.name);
   return names;
 }
 
 Workload make_workload(const std::string& name) {
-  std::string known;
   for (const Perceptron& model : perceptrons()) {
     if (model.name == name) return make_perceptron(model);
-    known += (known.empty() ? "" : ", ") + std::string(model.name);
   }
+  for (const Model& model : kModels) {
+    if (model.name == name) return model.make();
+  }
+  std::string known;
+  for (const std::string& other : workload_names()) known += (known.empty() ? "" : ", ") + other;
   throw UsageError("no workload \"" + name + "\"; there are " + known);
 }
 

@@ -14,9 +14,12 @@ namespace chainrule::bench {
 struct Workload {
   std::unique_ptr<Graph> graph;  // inputs x, t, step; output loss
   TensorMap parameters;          // w1, b1, …, and the optimiser's states
-  Tensor x;                      // [batches, B, …] f32
-  Tensor t;                      // [batches, B] i32
+  Tensor x;                      // [batches, B, …] f32 or i32
+  Tensor t;                      // [batches, B] or [batches, B, T] i32
 };
+
+/// Vocabulary 65, embedding 64, LSTM 256, 64 steps, batch 32, Adam, gradients clipped to norm 1.
+Workload make_char_lstm();
 
 /// "notebook", "mlp-small", …
 std::vector<std::string> workload_names();

@@ -11,6 +11,7 @@ WORKLOADS = {
     "notebook": {"model": "mlp", "optimizer": "sgd", "lr": 0.01},
     "mlp-small": {"model": "mlp", "optimizer": "sgd", "lr": 0.1},
     "mlp-large": {"model": "mlp", "optimizer": "adam", "lr": 1e-3},
+    "char-lstm": {"model": "char-lstm", "optimizer": "adam", "lr": 1e-3, "clip": 1.0},
 }
 
 # Adam's other constants, the same in every framework.

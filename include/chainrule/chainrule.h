@@ -11,6 +11,7 @@
 #include "chainrule/nn.h"
 #include "chainrule/numpy_format.h"
 #include "chainrule/ops.h"
+#include "chainrule/ops_recurrent.h"
 #include "chainrule/optim.h"
 #include "chainrule/program.h"
 #include "chainrule/random.h"

@@ -100,8 +100,8 @@ enum class Task : std::uint8_t { kAuto, kClassification, kRegression };
 
 /// Encoded rows. `labels` is filled for classification, `y` for regression.
 struct Dataset {
-  Tensor x;                           // [rows, F] f32, or [rows, H, W, C] for images
-  Tensor labels{DType::kI32, {0}};    // [rows] i32, indices into classes
+  Tensor x;                           // [rows, F] f32, [rows, H, W, C] f32, [rows, T] i32, …
+  Tensor labels{DType::kI32, {0}};    // [rows] or [rows, T] i32, indices into classes
   Tensor y;                           // [rows, 1] f32, standardised: see Encoder::original_units
   std::vector<std::string> classes;   // the labels' texts, in label order
   std::vector<std::string> features;  // the names of x's columns, F of them; none for images

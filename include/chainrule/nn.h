@@ -26,10 +26,12 @@ namespace chainrule {
 ///     xavier_uniform[:g]  w ~ U(−a, a),  a = g·√(6/(fan_in + fan_out)),  g = 1
 ///     he_normal[:g]       w ~ N(0, s²),  s = g·√(1/fan_in),  g = √2
 ///     he_uniform[:g]      w ~ U(−a, a),  a = g·√(3/fan_in),  g = √2
+///     orthogonal[:g]      w·wᵀ = g²·I (wᵀ·w where w is tall), evenly over all such w,  g = 1
 ///
-/// glorot_… and kaiming_… are the same as xavier_… and he_….
+/// glorot_… and kaiming_… are the same as xavier_… and he_…. Of a recurrent layer's weight, each
+/// gate's columns are orthogonal by themselves.
 /// Source: Glorot & Bengio, 2010, equation 16; He et al., 2015, equations 10 and 15 (after a leaky
-/// ReLU of that slope g = √(2/(1 + slope²))).
+/// ReLU of that slope g = √(2/(1 + slope²))); Saxe et al., 2013, for orthogonal.
 struct Initializer {
   enum class Kind {
     kConstant,
@@ -38,7 +40,8 @@ struct Initializer {
     kXavierNormal,
     kXavierUniform,
     kHeNormal,
-    kHeUniform
+    kHeUniform,
+    kOrthogonal
   };
   Kind kind = Kind::kConstant;
   double value = 0;  // the constant, the standard deviation, the limit or the gain
@@ -73,6 +76,23 @@ Phrase dropout(double rate);
 Phrase flatten();
 /// [B, …] → [B, extents…].
 Phrase reshape(const Shape& extents);
+/// Row x of a table, W[x]: [B, …] i32, each 0 … vocabulary − 1, → [B, …, units].
+Phrase embedding(std::int64_t units, std::int64_t vocabulary);
+
+/// What the recurrent layers have in common.
+struct RecurrentLayer {
+  std::int64_t layers = 1;  // one above the other
+  bool bidirectional = false;
+  bool sequence = false;  // all states [B, T, units] instead of the last one [B, units]
+  double dropout = 0;     // between the layers, in training
+  bool stateful = false;  // a batch begins with the state that the one before it ended with
+};
+/// [B, T, inputs] → [B, units] or [B, T, units], twice as wide when bidirectional; the formulas
+/// stand in ops_recurrent.h. `activation` is tanh or relu.
+Phrase rnn(std::int64_t units, const RecurrentLayer& options = {},
+           const std::string& activation = "tanh");
+Phrase lstm(std::int64_t units, const RecurrentLayer& options = {});
+Phrase gru(std::int64_t units, const RecurrentLayer& options = {});
 }  // namespace layers
 
 /// A line for each kind of layer: how it is written and what it does.
@@ -89,6 +109,8 @@ struct BuildOptions {
   Value step = {};        // f32 scalar that counts training steps; needed by dropout in training
   std::int64_t seed = 0;  // of dropout
   std::optional<Initializer> init = {};  // for weights whose layer does not state its own
+  Value lengths = {};  // i32[B]: how many steps of each row recurrent layers count; empty: all
+  bool carry = false;  // in prediction too, a stateful layer goes on from the state before
 };
 
 /// One parameter of a network.
@@ -100,6 +122,7 @@ struct ParameterInfo {
   std::int64_t fan_in = 1;
   std::int64_t fan_out = 1;
   bool trained = true;  // false for running statistics, which the graph updates by itself
+  std::vector<double> parts = {};  // first values of equal parts (a bias's gates), when not empty
 };
 
 /// A network as nodes of a graph.
@@ -136,6 +159,9 @@ class Sequential {
   /// Example:  Value logits = Sequential::parse("linear 10").build(x).output;
   Network build(Value x, const BuildOptions& options = {}) const;
 
+  /// What the network takes: i32 when its first layer is an embedding, else f32.
+  DType input_dtype() const;
+
   /// The parameters for examples of shape `input` (without the batch axis).
   std::vector<ParameterInfo> parameters(const Shape& input,
                                         std::optional<Initializer> init = {}) const;
@@ -151,6 +177,10 @@ class Sequential {
  private:
   std::vector<Phrase> layers_;
 };
+
+/// True for what a stateful layer leaves to the next batch, as "1.state.32.h" of layer 1 for
+/// batches of 32 rows: a parameter of the graph, but of no model.
+bool is_recurrent_state(std::string_view parameter);
 
 /// First values for every parameter, f32. Each number depends on the seed, the parameter's place in
 /// the list and its own position, never on an order or on threads.

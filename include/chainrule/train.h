@@ -24,12 +24,14 @@ struct StepOptions {
 
 /// Forward pass, loss, gradients, clipping and updates for one batch, as one graph.
 ///
-///     inputs   x: f32[B, …], target: i32[B] (classes) or f32[B, N] (regression), lr: [], step: []
-///     outputs  loss: [], and for classes correct: [], the number of rows classified rightly
+///     inputs   x: f32[B, …] (i32 for an embedding), lr: [], step: [],
+///              target: i32[B] or i32[B, T] (classes) or f32[B, N] (regression)
+///     outputs  loss: [], and for classes correct: [], the number of targets classified rightly
 ///
 /// `input` is the shape of one batch. With classes > 0 the loss is the cross-entropy of the softmax
-/// of the network's outputs (of the outputs themselves when the last layer is a softmax); with 0 it
-/// is the mean squared error, and N is what the network gives.
+/// of the network's outputs (of the outputs themselves when the last layer is a softmax), averaged
+/// over all targets: one a row, or one a step where the network gives [B, T, classes]. With 0 it is
+/// the mean squared error, and N is what the network gives.
 /// throws  ShapeError when the network does not give one output a class.
 ///
 /// Example:  Program step(*training_step(model, {32, 784}, 10), parameters, {.guard = "loss"});
@@ -40,6 +42,9 @@ std::unique_ptr<Graph> training_step(const Sequential& model, const Shape& input
 /// them, optimiser states as zeros.
 void declare_parameters(Parameters& parameters, const Graph& graph, const TensorMap& weights);
 
+/// Sets what stateful layers carry from batch to batch to zero: the next batch begins a new text.
+void reset_state(Parameters& parameters);
+
 // ── measuring ────────────────────────────────────────────────────────────────
 
 /// How well outputs match a data set. The loss is as in training; rmse is in the units of
@@ -47,7 +52,7 @@ void declare_parameters(Parameters& parameters, const Graph& graph, const Tensor
 struct Metrics {
   std::int64_t rows = 0;
   double loss = 0;
-  double accuracy = 0;  // classes: the share of rows classified rightly
+  double accuracy = 0;  // classes: the share of targets (rows, or steps of them) classified rightly
   double rmse = 0;      // regression: √(mean (x − t)²)
   double r2 = 0;        // regression: 1 − Σ(x − t)² / Σ(t − mean t)²
 };
@@ -59,21 +64,23 @@ class Predictor {
   Predictor(const Sequential& model, const Shape& input, std::shared_ptr<Parameters> parameters,
             std::shared_ptr<cpu::ThreadPool> threads = nullptr);
 
-  /// The network's outputs.  x: [rows, …]  → [rows, outputs]
+  /// The network's outputs.  x: [rows, …]  → [rows, outputs…]
   ///
-  /// throws  ShapeError when x's examples have another shape.
+  /// throws  ShapeError when x's examples have another shape or dtype.
   Tensor operator()(const Tensor& x);
 
  private:
   Shape input_;
-  std::int64_t outputs_;
+  Shape output_;
+  DType dtype_;
   Program program_;
 };
 
-/// Rows of outputs as probabilities: their softmax, unless the network ends in one.
+/// Outputs as probabilities: their softmax over the last axis, unless the network ends in one.
 Tensor probabilities(const Sequential& model, Tensor outputs);
 
-/// requires  outputs: [rows of data, classes or values].
+/// requires  outputs: [rows of data, classes or values], or [rows, T, classes] for labels [rows,
+/// T]. throws    ShapeError when outputs and targets do not match.
 Metrics measure(const Sequential& model, const Tensor& outputs, const Dataset& data);
 
 // ── fitting ──────────────────────────────────────────────────────────────────

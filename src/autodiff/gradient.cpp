@@ -18,12 +18,20 @@ namespace {
 using Key = std::pair<std::int64_t, std::size_t>;
 Key key(const Value& value) { return {value.node().id, value.index()}; }
 
-// For each node up to y: does it depend, through real numbers, on any of wrt?
-std::vector<bool> dependent_nodes(Value y, const std::vector<Value>& wrt) {
-  const std::deque<Node>& nodes = y.graph().nodes();
+// A value and its cotangent, from which a walk begins.
+struct Seed {
+  Value y;
+  Value dy;
+};
+
+// For each node up to the last of y: does it depend, through real numbers, on any of wrt?
+std::vector<bool> dependent_nodes(const std::vector<Seed>& seeds, const std::vector<Value>& wrt) {
+  const std::deque<Node>& nodes = seeds.front().y.graph().nodes();
   std::vector<bool> depends(nodes.size(), false);
   for (const Value& value : wrt) depends[static_cast<std::size_t>(value.node().id)] = true;
-  for (std::int64_t id = 0; id <= y.node().id; ++id) {
+  std::int64_t last = 0;
+  for (const Seed& seed : seeds) last = std::max(last, seed.y.node().id);
+  for (std::int64_t id = 0; id <= last; ++id) {
     const auto i = static_cast<std::size_t>(id);
     for (const Value& input : nodes[i].inputs) {
       if (input.dtype() == DType::kF32 && depends[static_cast<std::size_t>(input.node().id)]) {
@@ -40,14 +48,22 @@ std::set<std::string> names_of(const Graph& graph) {
   return names;
 }
 
-// The cotangents of all values between `wrt` and `y`, and the naming of them.
+// The cotangents of all values between `wrt` and the seeds, and the naming of them.
 class Backpropagation {
  public:
-  Backpropagation(Value y, const std::vector<Value>& wrt, Value dy, bool gives_names)
-      : graph_(y.graph()), depends_(dependent_nodes(y, wrt)), gives_names_(gives_names) {
+  // Nodes before `first` are left alone: there the walk ends.
+  Backpropagation(const std::vector<Seed>& seeds, const std::vector<Value>& wrt, bool gives_names,
+                  std::int64_t first = 0)
+      : graph_(seeds.front().y.graph()),
+        depends_(dependent_nodes(seeds, wrt)),
+        gives_names_(gives_names) {
     if (gives_names) names_ = names_of(graph_);
-    add(y, dy ? dy : constant(graph_, 1.0));
-    for (std::int64_t id = y.node().id; id >= 0; --id) {
+    std::int64_t last = 0;
+    for (const Seed& seed : seeds) {
+      add(seed.y, seed.dy);
+      last = std::max(last, seed.y.node().id);
+    }
+    for (std::int64_t id = last; id >= first; --id) {
       if (depends(id)) visit(graph_.nodes()[static_cast<std::size_t>(id)]);
     }
   }
@@ -72,34 +88,56 @@ class Backpropagation {
 
   // All that reads this node has been visited, so its cotangents are complete.
   void visit(const Node& node) {
-    for (std::size_t index = 0; index < node.types.size(); ++index) {
+    std::vector<Value> dy(node.types.size());
+    for (std::size_t index = 0; index < dy.size(); ++index) {
       const auto found = cotangents_.find({node.id, index});
       if (found == cotangents_.end()) continue;
-      give_name(node.output(index), found->second);
-      const bool leads_on =
-          std::any_of(node.inputs.begin(), node.inputs.end(),
-                      [&](const Value& input) { return depends(input.node().id); });
-      if (leads_on) pass_back(node, index, found->second);
+      dy[index] = found->second;
+      give_name(node.output(index), dy[index]);
     }
+    const auto arrived = std::find_if(dy.begin(), dy.end(), [](const Value& d) { return bool{d}; });
+    const bool leads_on = std::any_of(node.inputs.begin(), node.inputs.end(),
+                                      [&](const Value& input) { return depends(input.node().id); });
+    if (arrived == dy.end() || !leads_on) return;
+    pass_back(node, dy, static_cast<std::size_t>(arrived - dy.begin()));
   }
 
-  void pass_back(const Node& node, std::size_t index, Value dy) {
+  void pass_back(const Node& node, const std::vector<Value>& dy, std::size_t first) {
     const auto first_new = static_cast<std::int64_t>(graph_.nodes().size());
-    const Grads grads = apply_rule(node, index, dy);
+    const Grads grads = apply_rule(node, dy, first);
     for (std::size_t i = 0; i < grads.size(); ++i) {
       if (grads[i] && depends(node.inputs[i].node().id)) add(node.inputs[i], grads[i]);
     }
     const auto end = static_cast<std::int64_t>(graph_.nodes().size());
     for (std::int64_t id = first_new; id < end; ++id) {
       graph_.set_note(graph_.nodes()[static_cast<std::size_t>(id)],
-                      "grad of " + text_name(node.output(index)));
+                      "grad of " + text_name(node.output(first)));
     }
   }
 
-  static Grads apply_rule(const Node& node, std::size_t index, Value dy) {
-    if (node.op->grad != gradient_of_expansion) return node.op->grad(node, dy);
-    const Value expanded = node.op->expand(node)[index];
-    return Backpropagation(expanded, node.inputs, dy, false).cotangents_of(node.inputs);
+  static Grads apply_rule(const Node& node, const std::vector<Value>& dy, std::size_t first) {
+    if (node.op->joint_grad != nullptr) {
+      Grads grads = node.op->joint_grad(node, dy);
+      if (!grads.empty()) return grads;
+    } else if (node.op->grad != gradient_of_expansion) {
+      return node.op->grad(node, dy[first]);  // an op with such a rule has one output
+    }
+    // The walk ends at the node's inputs, which to its gradient are independent of each other even
+    // where one is computed from another.
+    const auto first_new = static_cast<std::int64_t>(node.graph->nodes().size());
+    const std::vector<Value> expanded = node.op->expand(node);
+    std::vector<Seed> seeds;
+    for (std::size_t i = 0; i < dy.size(); ++i) {
+      if (dy[i]) seeds.push_back({expanded[i], dy[i]});
+    }
+    Grads grads = Backpropagation(seeds, node.inputs, false, first_new).cotangents_of(node.inputs);
+    for (auto input = node.inputs.begin(); input != node.inputs.end(); ++input) {
+      // A value that is given twice gets its cotangent, which is of both together, once.
+      if (std::find(node.inputs.begin(), input, *input) != input) {
+        grads[static_cast<std::size_t>(input - node.inputs.begin())] = Value();
+      }
+    }
+    return grads;
   }
 
   // A second gradient in the same graph finds the name dZ1 taken and leaves its own nodes unnamed.
@@ -127,7 +165,8 @@ std::vector<Value> gradient(Value y, const std::vector<Value>& wrt, Value dy) {
     throw ShapeError("gradient: expected a cotangent " + to_string(y.type()) + ", got " +
                      to_string(dy.type()));
   }
-  return Backpropagation(y, wrt, dy, true).cotangents_of(wrt);
+  const Seed seed{y, dy ? dy : constant(y.graph(), 1.0)};
+  return Backpropagation({seed}, wrt, true).cotangents_of(wrt);
 }
 
 }  // namespace chainrule

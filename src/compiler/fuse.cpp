@@ -97,7 +97,9 @@ class Grouping {
 
   // May this product be finished by the group's elementwise chain or update?
   bool accepts_product(Group group, const Node& product) const {
-    if (group == kNoGroup || has_product(group) || product.types[0].shape.size() != 2) return false;
+    if (group == kNoGroup || has_product(group)) return false;
+    // A product with leading batch axes is many products.
+    if (is(product, "matmul") && product.types[0].shape.size() != 2) return false;
     const Node& root = graph_.nodes()[static_cast<std::size_t>(group)];
     const std::vector<const Node*>& readers = readers_[index(product)];
     if (root.op->update) {
@@ -116,7 +118,7 @@ class Grouping {
     if (is_way_of_reading(node)) return;
     if (node.op->update) {
       group_[index(node)] = node.id;
-    } else if (is(node, "matmul")) {
+    } else if (node.op->product) {
       if (accepts_product(group, node)) {
         group_[index(node)] = group;
         products_.insert(group);
@@ -133,7 +135,7 @@ class Grouping {
     const std::vector<const Node*>& readers = readers_[index(node)];
     return !root.op->update && root.types[0].shape == node.types[0].shape &&
            std::none_of(readers.begin(), readers.end(),
-                        [](const Node* r) { return is(*r, "matmul"); });
+                        [](const Node* r) { return r->op->product; });
   }
 
   const Graph& graph_;
@@ -151,7 +153,7 @@ class Body {
     for (const Value& input : node.inputs) {
       // The arrays of an update (parameter, states, gradient) and of a product must lie in memory.
       const bool array =
-          is(node, "matmul") || (node.op->update && inputs.size() <= node.types.size());
+          node.op->product || (node.op->update && inputs.size() <= node.types.size());
       inputs.push_back(inner_or_input(input, !array));
     }
     const Node& copy = graph->append(*node.op, inputs, node.attributes);

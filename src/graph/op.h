@@ -64,6 +64,9 @@ using Grads = std::vector<Value>;  // one an input; the empty Value where there 
 using InferRule = Types (*)(const Node& node);
 using EvalRule = void (*)(const Eval& eval);
 using GradRule = Grads (*)(const Node& node, Value dy);
+/// For an op of several outputs whose gradients belong together: dy has one cotangent an output,
+/// the empty Value where none arrives. No Grads at all: differentiate what `expand` makes of it.
+using JointGradRule = Grads (*)(const Node& node, std::span<const Value> dy);
 using ExpandRule = std::vector<Value> (*)(const Node& node);
 using SampleRule = void (*)(Sampler& sampler);
 
@@ -89,11 +92,13 @@ struct OpRules {
   bool elementwise = false;    // out[i] depends on in[i] alone
   bool source = false;         // its value comes from outside the graph
   bool update = false;         // output i is the next value of input i
+  bool product = false;        // a sum of products that an elementwise chain may finish in cache
   bool exact_scalars = false;  // of an update: scalars such as 1 − βᵗ need more than float32
   InferRule infer = nullptr;
   EvalRule eval = nullptr;
   ExpandRule expand = nullptr;
   GradRule grad = nullptr;
+  JointGradRule joint_grad = nullptr;  // in the place of grad
   SampleRule samples = nullptr;
 };
 
@@ -106,7 +111,9 @@ consteval OpRules checked(OpRules rules) {
     throw "an op has either a meaning (eval) or an expansion (expand)";
   }
   if (!rules.source && rules.samples == nullptr) throw "an op needs samples";
-  if (rules.grad == nullptr) throw "an op has a gradient rule, or is not_differentiable";
+  if ((rules.grad == nullptr) == (rules.joint_grad == nullptr)) {
+    throw "an op has a gradient rule, or is not_differentiable";
+  }
   return rules;
 }
 

@@ -2,6 +2,7 @@
 // step 0, position); training steps count from 1, so dropout never sees the same numbers.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <numbers>
 
@@ -38,6 +39,7 @@ constexpr InitializerName kNames[] = {
     {"he_uniform", std::numbers::sqrt2, Kind::kHeUniform, false},
     {"kaiming_normal", std::numbers::sqrt2, Kind::kHeNormal, false},
     {"kaiming_uniform", std::numbers::sqrt2, Kind::kHeUniform, false},
+    {"orthogonal", 1, Kind::kOrthogonal, false},
 };
 
 double uniform(const PhiloxStream& stream, std::uint64_t index, double limit) {
@@ -61,8 +63,68 @@ double first_value(const ParameterInfo& info, const PhiloxStream& stream, std::u
     case Kind::kXavierUniform: return uniform(stream, index, g * std::sqrt(6 / (fan_in + fan_out)));
     case Kind::kHeNormal: return normal(stream, index, g * std::sqrt(1 / fan_in));
     case Kind::kHeUniform: return uniform(stream, index, g * std::sqrt(3 / fan_in));
+    case Kind::kOrthogonal: break;  // not a number at a time
   }
   return 0;
+}
+
+// Eight sums side by side, which the compiler may keep in one vector.
+double dot(const double* a, const double* b, std::size_t n) {
+  double sums[8] = {};
+  std::size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    for (std::size_t lane = 0; lane < 8; ++lane) sums[lane] += a[i + lane] * b[i + lane];
+  }
+  for (; i < n; ++i) sums[0] += a[i] * b[i];
+  return ((sums[0] + sums[1]) + (sums[2] + sums[3])) + ((sums[4] + sums[5]) + (sums[6] + sums[7]));
+}
+
+// `count` vectors of `length` numbers become orthonormal, by Gram and Schmidt in the form that is
+// stable. The triangular factor's diagonal is positive, so that normal vectors end up evenly
+// distributed (Mezzadri, "How to generate random matrices from the classical compact groups",
+// 2007).
+void orthonormalise(std::vector<double>& vectors, std::size_t count, std::size_t length) {
+  for (std::size_t i = 0; i < count; ++i) {
+    double* const v = vectors.data() + i * length;
+    const double scale = 1 / std::sqrt(dot(v, v, length));
+    for (std::size_t k = 0; k < length; ++k) v[k] *= scale;
+    for (std::size_t j = i + 1; j < count; ++j) {
+      double* const other = vectors.data() + j * length;
+      const double along = dot(v, other, length);
+      for (std::size_t k = 0; k < length; ++k) other[k] -= along * v[k];
+    }
+  }
+}
+
+// A weight of several gates is as many matrices side by side.
+void fill_orthogonal(std::span<float> values, const ParameterInfo& info,
+                     const PhiloxStream& stream) {
+  const std::int64_t all_columns = info.shape.back();
+  const bool gates = info.fan_out > 0 && all_columns % info.fan_out == 0;
+  const auto width = static_cast<std::size_t>(all_columns);
+  const auto columns = static_cast<std::size_t>(gates ? info.fan_out : all_columns);
+  const std::size_t rows = values.size() / width;
+  const std::size_t count = std::min(rows, columns);
+  const std::size_t length = std::max(rows, columns);
+  std::vector<double> vectors(count * length);
+  for (std::size_t first = 0; first < width; first += columns) {
+    for (std::size_t i = 0; i < vectors.size(); ++i) {
+      vectors[i] = normal(stream, first * rows + i, 1);
+    }
+    orthonormalise(vectors, count, length);
+    for (std::size_t r = 0; r < rows; ++r) {
+      for (std::size_t c = 0; c < columns; ++c) {
+        const double v = rows < columns ? vectors[r * length + c] : vectors[c * length + r];
+        values[r * width + first + c] = static_cast<float>(info.initializer.value * v);
+      }
+    }
+  }
+}
+
+void fill_parts(std::span<float> values, const std::vector<double>& parts) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    values[i] = static_cast<float>(parts[i * parts.size() / values.size()]);
+  }
 }
 
 }  // namespace
@@ -113,8 +175,14 @@ TensorMap initialize(const Sequential& model, const Shape& input, std::uint64_t 
     const PhiloxStream stream{seed, index++, 0};
     Tensor tensor(DType::kF32, info.shape);
     const std::span<float> values = tensor.values<float>();
-    for (std::size_t i = 0; i < values.size(); ++i) {
-      values[i] = static_cast<float>(first_value(info, stream, i));
+    if (!info.parts.empty()) {
+      fill_parts(values, info.parts);
+    } else if (info.initializer.kind == Kind::kOrthogonal && !values.empty()) {
+      fill_orthogonal(values, info, stream);
+    } else {
+      for (std::size_t i = 0; i < values.size(); ++i) {
+        values[i] = static_cast<float>(first_value(info, stream, i));
+      }
     }
     tensors.emplace(info.name, std::move(tensor));
   }

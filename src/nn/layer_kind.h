@@ -27,13 +27,25 @@ class LayerScope {
   const BuildOptions& options;
 
   /// A trained parameter that starts at random: by `own` (an initialiser's text, or ""), else by
-  /// the one that was asked for the whole network, else by what suits the layer that follows.
+  /// the one that was asked for the whole network, else by `suited`, or without it by what suits
+  /// the layer that follows.
   Value weight(Graph& graph, const std::string& name, Shape shape, std::int64_t fan_in,
-               std::int64_t fan_out, const std::string& own = {});
+               std::int64_t fan_out, const std::string& own = {}, const std::string& suited = {});
 
   /// A parameter that starts at one value: a bias, a scale, a running statistic.
   Value parameter(Graph& graph, const std::string& name, Shape shape, double first = 0,
                   bool trained = true);
+
+  /// A bias of several gates, [parts·units]: part i starts at parts[i].
+  Value bias(Graph& graph, const std::string& name, std::int64_t units, std::vector<double> parts);
+
+  /// What a batch leaves to the next one, [B, …], zero at first. It belongs to the batch and not to
+  /// the model: batches of different sizes have different ones, and no model file holds it.
+  Value state(Graph& graph, const std::string& name, Shape shape) const;
+
+  /// In training, x with that share of its elements dropped; in prediction x. `part` tells apart
+  /// the places where one layer drops.
+  Value drop(Value x, double rate, std::int64_t part = 0) const;
 
  private:
   Value declare(Graph& graph, ParameterInfo info);
@@ -54,11 +66,18 @@ struct LayerKind {
   std::string_view usage;    // "dropout RATE"
   std::string_view meaning;  // one sentence
   Suits suits = Suits::kXavier;
+  DType input = DType::kF32;  // what it takes; flatten and reshape pass on whatever comes
   Value (*build)(LayerScope& scope, Value x) = nullptr;
 };
 
 /// Every kind of layer there is, by name.
 const std::vector<LayerKind>& layer_kinds();
+
+/// The kinds that stand in files of their own.
+std::vector<LayerKind> recurrent_layer_kinds();
+
+/// Refuses what is no initialiser, for the options of layers.
+void check_initializer(std::string_view word);
 
 /// "expected input <expected>, got <x's shape>" as a ShapeError; the caller puts the layer's name
 /// in front.

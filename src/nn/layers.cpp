@@ -11,8 +11,6 @@
 namespace chainrule {
 namespace {
 
-void check_initializer(std::string_view word) { Initializer::parse(word); }
-
 // "8x8x1" as {8, 8, 1}.
 Shape extents_of(std::string_view word) {
   Shape extents;
@@ -75,6 +73,32 @@ const LayerKind kLinear{
     .usage = "linear UNITS [...]",
     .meaning = "y = x·W + b; also bias=false, in=INPUTS, init=NAME",
     .build = build_linear,
+};
+
+// ── embedding ────────────────────────────────────────────────────────────────
+const LayerKind kEmbedding{
+    .rule = {"embedding",
+             {{.name = "units",
+               .kind = OptionKind::kInteger,
+               .minimum = 1,
+               .maximum = 1e6,
+               .positional = true},
+              {.name = "vocabulary", .kind = OptionKind::kInteger, .minimum = 1, .maximum = 1e9},
+              {.name = "init",
+               .kind = OptionKind::kWord,
+               .optional = true,
+               .check = check_initializer}}},
+    .usage = "embedding UNITS vocabulary=N",
+    .meaning = "whole numbers 0 … N−1 become rows of a table: [B, …] to [B, …, UNITS]",
+    .input = DType::kI32,
+    .build =
+        [](LayerScope& s, Value x) {
+          const std::int64_t units = s.layer.integer("units");
+          const std::int64_t rows = s.layer.integer("vocabulary");
+          return gather(s.weight(x.graph(), "weight", {rows, units}, rows, units,
+                                 s.layer.word("init"), "normal:1"),
+                        x);
+        },
 };
 
 // ── activations ──────────────────────────────────────────────────────────────
@@ -163,14 +187,7 @@ const LayerKind kDropout{
     .usage = "dropout RATE",
     .meaning = "in training, sets that share of the elements to 0",
     .suits = Suits::kSkip,
-    .build =
-        [](LayerScope& s, Value x) {
-          const double rate = s.layer.real("rate");
-          if (s.options.mode == Mode::kPredict || rate == 0) return x;
-          if (!s.options.step) throw UsageError("dropout needs the training step to draw from");
-          return dropout(x, rate, s.options.step, s.options.seed,
-                         static_cast<std::int64_t>(s.number));
-        },
+    .build = [](LayerScope& s, Value x) { return s.drop(x, s.layer.real("rate")); },
 };
 
 // ── shape ────────────────────────────────────────────────────────────────────
@@ -208,10 +225,18 @@ const LayerKind kReshape{
 
 }  // namespace
 
+void check_initializer(std::string_view word) { Initializer::parse(word); }
+
 const std::vector<LayerKind>& layer_kinds() {
-  static const std::vector<LayerKind> kinds{kDropout,   kElu,     kFlatten,  kGelu,    kGeluTanh,
-                                            kLeakyRelu, kLinear,  kRelu,     kReshape, kSigmoid,
-                                            kSilu,      kSoftmax, kSoftplus, kTanh};
+  static const std::vector<LayerKind> kinds = [] {
+    std::vector<LayerKind> all{kDropout,  kElu,       kEmbedding, kFlatten,  kGelu,
+                               kGeluTanh, kLeakyRelu, kLinear,    kRelu,     kReshape,
+                               kSigmoid,  kSilu,      kSoftmax,   kSoftplus, kTanh};
+    for (const LayerKind& kind : recurrent_layer_kinds()) all.push_back(kind);
+    std::sort(all.begin(), all.end(),
+              [](const LayerKind& a, const LayerKind& b) { return a.rule.name < b.rule.name; });
+    return all;
+  }();
   return kinds;
 }
 
@@ -228,6 +253,9 @@ namespace layers {
 Phrase linear(std::int64_t units, bool bias, std::optional<Initializer> init) {
   return layer(fmt::format("linear {}{}{}", units, bias ? "" : " bias=false",
                            init ? " init=" + init->to_text() : ""));
+}
+Phrase embedding(std::int64_t units, std::int64_t vocabulary) {
+  return layer(fmt::format("embedding {} vocabulary={}", units, vocabulary));
 }
 Phrase relu() { return layer("relu"); }
 Phrase leaky_relu(double slope) { return layer(fmt::format("leaky_relu {}", slope)); }

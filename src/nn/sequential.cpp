@@ -7,6 +7,7 @@
 
 #include "base/nearest.h"
 #include "chainrule/error.h"
+#include "chainrule/ops.h"
 #include "nn/layer_kind.h"
 
 namespace chainrule {
@@ -53,6 +54,13 @@ void note_nodes(Graph& graph, std::size_t first, const std::string& note) {
   }
 }
 
+void check_dtype(const LayerKind& kind, Value x) {
+  if (kind.suits == Suits::kSkip || x.dtype() == kind.input) return;
+  throw ShapeError(kind.input == DType::kI32
+                       ? "expected whole numbers (i32), got f32; it can only be the first layer"
+                       : "expected f32, got i32; begin with \"embedding\"");
+}
+
 // A network built on a batch of one, only to see its shapes.
 struct Trial {
   explicit Trial(const Sequential& model, const Shape& input, std::optional<Initializer> init = {})
@@ -61,7 +69,7 @@ struct Trial {
     shape.insert(shape.begin(), 1);
     BuildOptions options;
     options.init = init;
-    network = model.build(graph.input("x", {DType::kF32, std::move(shape)}), options);
+    network = model.build(graph.input("x", {model.input_dtype(), std::move(shape)}), options);
   }
   Graph graph;
   Network network;
@@ -88,13 +96,14 @@ void bad_input(const std::string& expected, const Value& x) {
 }
 
 Value LayerScope::weight(Graph& graph, const std::string& name, Shape shape, std::int64_t fan_in,
-                         std::int64_t fan_out, const std::string& own) {
+                         std::int64_t fan_out, const std::string& own, const std::string& suited) {
   ParameterInfo info;
   info.name = name;
   info.shape = std::move(shape);
   info.fan_in = fan_in;
   info.fan_out = fan_out;
-  info.initializer = !own.empty() ? Initializer::parse(own) : options.init.value_or(preferred_);
+  const Initializer fitting = suited.empty() ? preferred_ : Initializer::parse(suited);
+  info.initializer = !own.empty() ? Initializer::parse(own) : options.init.value_or(fitting);
   return declare(graph, std::move(info));
 }
 
@@ -106,6 +115,29 @@ Value LayerScope::parameter(Graph& graph, const std::string& name, Shape shape, 
   info.initializer = {Initializer::Kind::kConstant, first};
   info.trained = trained;
   return declare(graph, std::move(info));
+}
+
+Value LayerScope::bias(Graph& graph, const std::string& name, std::int64_t units,
+                       std::vector<double> parts) {
+  ParameterInfo info;
+  info.name = name;
+  info.shape = {units * static_cast<std::int64_t>(parts.size())};
+  const bool plain = std::all_of(parts.begin(), parts.end(), [](double v) { return v == 0; });
+  if (!plain) info.parts = std::move(parts);
+  return declare(graph, std::move(info));
+}
+
+Value LayerScope::state(Graph& graph, const std::string& name, Shape shape) const {
+  const std::string full = fmt::format("{}.state.{}.{}", number, shape[0], name);
+  return graph.parameter(full, {DType::kF32, std::move(shape)});
+}
+
+Value LayerScope::drop(Value x, double rate, std::int64_t part) const {
+  if (options.mode == Mode::kPredict || rate == 0) return x;
+  if (!options.step) throw UsageError("dropout needs the training step to draw from");
+  constexpr std::int64_t kMostLayers = 1 << 16;
+  return dropout(x, rate, options.step, options.seed,
+                 static_cast<std::int64_t>(number) + part * kMostLayers);
 }
 
 Value LayerScope::declare(Graph& graph, ParameterInfo info) {
@@ -135,6 +167,14 @@ std::string Sequential::to_text() const {
   return text;
 }
 
+DType Sequential::input_dtype() const {
+  for (const Phrase& layer : layers_) {
+    const LayerKind& kind = kind_of(layer);
+    if (kind.suits != Suits::kSkip) return kind.input;
+  }
+  return DType::kF32;
+}
+
 Network Sequential::build(Value x, const BuildOptions& options) const {
   Network network;
   network.output = x;
@@ -144,6 +184,7 @@ Network Sequential::build(Value x, const BuildOptions& options) const {
     LayerScope scope(layers_[i], i + 1, preferred, options, network);
     const std::size_t first = graph.nodes().size();
     try {
+      check_dtype(kind_of(layers_[i]), network.output);
       network.output = kind_of(layers_[i]).build(scope, network.output);
     } catch (const ShapeError& error) {
       throw ShapeError(fmt::format("{}: {}", place_of(i + 1, layers_[i]), error.what()));
@@ -194,6 +235,11 @@ std::string Sequential::summary(const Shape& input) const {
   }
   row("", "total", "", with_commas(total));
   return table;
+}
+
+bool is_recurrent_state(std::string_view parameter) {
+  const std::size_t dot = parameter.find('.');
+  return dot != std::string_view::npos && parameter.substr(dot).starts_with(".state.");
 }
 
 std::string layer_reference() {

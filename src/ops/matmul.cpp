@@ -37,6 +37,7 @@ const Op kMatmul{checked({
     .formula = "{0}·{1}",
     .binding = Binding::kProduct,
     .inputs = 2,
+    .product = true,
     .infer = [](const Node& n) -> Types {
       const Extents e = extents(n);
       Shape y = n.inputs[0].shape();

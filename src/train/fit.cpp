@@ -58,6 +58,7 @@ class Training {
         threads_(make_thread_pool(options.threads)),
         batches_(all_rows(train.x.shape()[0]), options.batch, options.seed),
         rate_(options.lr > 0 ? options.lr : options.optimizer.usual_rate()) {
+    check_ends();
     const std::int64_t rows = train.x.shape()[0];
     const std::int64_t batch = std::min(options.batch, rows);
     steps_.push_back(make_step(batch));
@@ -90,6 +91,30 @@ class Training {
   Shape example_shape() const { return {train_.x.shape().begin() + 1, train_.x.shape().end()}; }
   bool classifies() const { return !train_.classes.empty(); }
 
+  // What the network takes and how many targets an example has; the rest is training_step's to say.
+  void check_ends() const {
+    if (model_.input_dtype() != train_.x.dtype()) {
+      throw ShapeError(fmt::format("the network takes {} numbers, but the data are {}",
+                                   to_string(model_.input_dtype()), to_string(train_.x.dtype())));
+    }
+    if (!classifies()) return;
+    Shape places = model_.output_shape(example_shape());
+    if (!places.empty()) places.pop_back();
+    const Shape labels(train_.labels.shape().begin() + 1, train_.labels.shape().end());
+    if (places != labels) {
+      throw ShapeError(fmt::format(
+          "the network gives {} for an example, but an example has {}; a recurrent layer with "
+          "\"sequence\" gives one output a step, without it one a sequence",
+          to_string(model_.output_shape(example_shape())),
+          labels.empty() ? "one label" : "labels " + to_string(labels)));
+    }
+  }
+
+  double targets_a_row() const {
+    return static_cast<double>(train_.labels.size()) /
+           static_cast<double>(train_.labels.shape()[0]);
+  }
+
   Step make_step(std::int64_t rows) const {
     Shape input = train_.x.shape();
     input[0] = rows;
@@ -113,7 +138,10 @@ class Training {
 
   // False when the loss is not finite; nothing has changed then.
   bool run_step(Program& program, std::span<const std::int64_t> rows, std::int64_t number) {
-    gather_rows(train_.x, rows, std::as_writable_bytes(program.input<float>("x")));
+    gather_rows(train_.x, rows,
+                train_.x.dtype() == DType::kI32
+                    ? std::as_writable_bytes(program.input<std::int32_t>("x"))
+                    : std::as_writable_bytes(program.input<float>("x")));
     if (classifies()) {
       gather_rows(train_.labels, rows,
                   std::as_writable_bytes(program.input<std::int32_t>("target")));
@@ -131,7 +159,7 @@ class Training {
     progress_.epoch_done = false;
     progress_.validation = {};
     double loss = 0;     // summed over rows
-    double correct = 0;  // rows
+    double correct = 0;  // targets
     std::int64_t seen = 0;
     for (std::int64_t b = 0; b < batches_.count(); ++b) {
       const std::span<const std::int64_t> rows = batches_[b];
@@ -145,7 +173,9 @@ class Training {
       progress_.training.rows = seen;
       progress_.training.loss = loss / static_cast<double>(seen);
       progress_.training.rmse = std::sqrt(progress_.training.loss);
-      progress_.training.accuracy = correct / static_cast<double>(seen);
+      if (classifies()) {
+        progress_.training.accuracy = correct / (static_cast<double>(seen) * targets_a_row());
+      }
       progress_.epoch_done = b + 1 == batches_.count();
       if (progress_.epoch_done) finish_epoch(epoch);
       if (report) tell(report, epoch, seen);

@@ -25,7 +25,7 @@ Program prediction_program(const Sequential& model, const Shape& input,
                            std::shared_ptr<Parameters> parameters,
                            std::shared_ptr<cpu::ThreadPool> threads) {
   Graph graph("predict");
-  const Value x = graph.input("x", {DType::kF32, with_rows(input, kRows)});
+  const Value x = graph.input("x", {model.input_dtype(), with_rows(input, kRows)});
   graph.output("y", model.build(x).output);
   return Program(graph, std::move(parameters), {.threads = std::move(threads), .guard = {}});
 }
@@ -34,9 +34,10 @@ Metrics of_classes(const Sequential& model, const Tensor& outputs, const Dataset
   const Tensor p = probabilities(model, outputs);
   const std::span<const float> values = p.values<float>();
   const std::span<const std::int32_t> labels = data.labels.values<std::int32_t>();
-  const auto classes = static_cast<std::size_t>(p.shape()[1]);
+  const auto classes = static_cast<std::size_t>(p.shape().back());
+  const auto places = static_cast<double>(labels.size());
   Metrics m;
-  m.rows = data.labels.size();
+  m.rows = data.labels.shape()[0];
   for (std::size_t row = 0; row < labels.size(); ++row) {
     const std::span<const float> of_row = values.subspan(row * classes, classes);
     const auto label = static_cast<std::size_t>(labels[row]);
@@ -44,8 +45,8 @@ Metrics of_classes(const Sequential& model, const Tensor& outputs, const Dataset
     const auto best = std::max_element(of_row.begin(), of_row.end()) - of_row.begin();
     m.accuracy += static_cast<std::size_t>(best) == label ? 1 : 0;
   }
-  m.loss /= static_cast<double>(m.rows);
-  m.accuracy /= static_cast<double>(m.rows);
+  m.loss /= places;
+  m.accuracy /= places;
   return m;
 }
 
@@ -76,7 +77,8 @@ Predictor::Predictor(const Sequential& model, const Shape& input,
                      std::shared_ptr<Parameters> parameters,
                      std::shared_ptr<cpu::ThreadPool> threads)
     : input_(input),
-      outputs_(element_count(model.output_shape(input))),
+      output_(model.output_shape(input)),
+      dtype_(model.input_dtype()),
       program_(prediction_program(model, input, std::move(parameters), std::move(threads))) {}
 
 Tensor Predictor::operator()(const Tensor& x) {
@@ -85,18 +87,22 @@ Tensor Predictor::operator()(const Tensor& x) {
     throw ShapeError(fmt::format("the network was built for examples {}, got a batch {}",
                                  to_string(input_), to_string(x.shape())));
   }
-  const auto width = static_cast<std::size_t>(element_count(input_));
-  const auto outputs = static_cast<std::size_t>(outputs_);
-  const std::span<const float> from = x.values<float>();
-  const std::span<float> in = program_.input<float>("x");
-  Tensor y(DType::kF32, {rows, outputs_});
+  if (x.dtype() != dtype_) {
+    throw ShapeError(fmt::format("the network takes {} numbers, got {}", to_string(dtype_),
+                                 to_string(x.dtype())));
+  }
+  const auto width = static_cast<std::size_t>(element_count(input_)) * size_of(dtype_);
+  const auto outputs = static_cast<std::size_t>(element_count(output_));
+  std::byte* const in = dtype_ == DType::kI32
+                            ? std::as_writable_bytes(program_.input<std::int32_t>("x")).data()
+                            : std::as_writable_bytes(program_.input<float>("x")).data();
+  Tensor y(DType::kF32, with_rows(output_, rows));
   const std::span<float> to = y.values<float>();
   for (std::int64_t row = 0; row < rows; row += kRows) {
     const auto first = static_cast<std::size_t>(row);
     const auto count = static_cast<std::size_t>(std::min(kRows, rows - row));
     // The rows of a short last batch that are left from the one before are computed and not read.
-    std::copy_n(from.begin() + static_cast<std::ptrdiff_t>(first * width), count * width,
-                in.begin());
+    std::memcpy(in, x.data() + first * width, count * width);
     program_.run();
     std::copy_n(program_.output<float>("y").begin(), count * outputs,
                 to.begin() + static_cast<std::ptrdiff_t>(first * outputs));
@@ -106,7 +112,7 @@ Tensor Predictor::operator()(const Tensor& x) {
 
 Tensor probabilities(const Sequential& model, Tensor outputs) {
   if (!model.layers().empty() && model.layers().back().name == "softmax") return outputs;
-  const auto classes = static_cast<std::size_t>(outputs.shape()[1]);
+  const auto classes = static_cast<std::size_t>(outputs.shape().back());
   const std::span<float> values = outputs.values<float>();
   for (std::size_t at = 0; at < values.size(); at += classes) {
     const std::span<float> row = values.subspan(at, classes);
@@ -122,11 +128,16 @@ Tensor probabilities(const Sequential& model, Tensor outputs) {
 }
 
 Metrics measure(const Sequential& model, const Tensor& outputs, const Dataset& data) {
-  if (outputs.shape().size() != 2 || outputs.shape()[0] != data.x.shape()[0]) {
-    throw ShapeError(fmt::format("measure: expected outputs of {} rows, got {}", data.x.shape()[0],
-                                 to_string(outputs.shape())));
+  const Shape& shape = outputs.shape();
+  const bool classifies = !data.classes.empty();
+  const Shape places = shape.empty() ? shape : Shape(shape.begin(), shape.end() - 1);
+  if (classifies ? places != data.labels.shape() : places != Shape{data.y.shape()[0]}) {
+    throw ShapeError(fmt::format("measure: expected outputs {} of the targets {}, got {}",
+                                 classifies ? "[…, classes]" : "[rows, 1]",
+                                 to_string(classifies ? data.labels.shape() : data.y.shape()),
+                                 to_string(shape)));
   }
-  return data.classes.empty() ? of_values(outputs, data) : of_classes(model, outputs, data);
+  return classifies ? of_classes(model, outputs, data) : of_values(outputs, data);
 }
 
 }  // namespace chainrule

@@ -19,14 +19,19 @@ std::string needed_end(const Sequential& model, std::int64_t classes) {
   return fmt::format("linear {}{}", classes, ends_in_softmax(model) ? ", softmax" : "");
 }
 
+// y: [B, …, classes], a row of scores for each place of an example; mostly there is one place.
 Value classification_loss(Graph& graph, const Sequential& model, Value y, std::int64_t classes) {
-  if (y.shape().size() != 2 || y.extent(1) != classes) {
+  if (y.shape().size() < 2 || y.extent(-1) != classes) {
+    const bool places = y.shape().size() > 2;
     throw ShapeError(
-        fmt::format("the network gives {} numbers a row, but the target has {} classes: "
+        fmt::format("the network gives {} numbers a {}, but the target has {} classes: "
                     "end it with \"{}\"",
-                    element_count(y.shape()) / y.extent(0), classes, needed_end(model, classes)));
+                    places ? y.extent(-1) : element_count(y.shape()) / y.extent(0),
+                    places ? "place" : "row", classes, needed_end(model, classes)));
   }
-  const Value target = graph.input("target", {DType::kI32, {y.extent(0)}});
+  Shape places = y.shape();
+  places.pop_back();
+  const Value target = graph.input("target", {DType::kI32, places});
   graph.output("correct", sum(equal(to_float(argmax(y)), to_float(target))));
   return ends_in_softmax(model) ? cross_entropy(y, target) : softmax_cross_entropy(y, target);
 }
@@ -46,7 +51,7 @@ Value regression_loss(Graph& graph, Value y) {
 std::unique_ptr<Graph> training_step(const Sequential& model, const Shape& input,
                                      std::int64_t classes, const StepOptions& options) {
   auto graph = std::make_unique<Graph>("step");
-  const Value x = graph->input("x", {DType::kF32, input});
+  const Value x = graph->input("x", {model.input_dtype(), input});
   const Value lr = graph->input("lr", kScalar);
   const Value step = graph->input("step", kScalar);
   const Network network =
@@ -63,6 +68,12 @@ void declare_parameters(Parameters& parameters, const Graph& graph, const Tensor
     if (parameters.contains(p.name())) continue;
     const auto first = weights.find(p.name());
     parameters.set(p.name(), first != weights.end() ? first->second : Tensor(p.dtype(), p.shape()));
+  }
+}
+
+void reset_state(Parameters& parameters) {
+  for (const auto& [name, tensor] : parameters.tensors()) {
+    if (is_recurrent_state(name)) parameters.set(name, Tensor(tensor.dtype(), tensor.shape()));
   }
 }
 

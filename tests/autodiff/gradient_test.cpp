@@ -10,6 +10,7 @@
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "chainrule/reference.h"
+#include "graph/op.h"
 
 using namespace chainrule;
 
@@ -30,6 +31,13 @@ void check_near(const std::vector<double>& got, const std::vector<double>& expec
     CAPTURE(i);
     CHECK(got[i] == doctest::Approx(expected[i]).epsilon(1e-12));
   }
+}
+
+const Op* softmax_backward_op() {
+  for (const Op* op : all_ops()) {
+    if (op->name == "softmax_backward") return op;
+  }
+  return nullptr;
 }
 
 }  // namespace
@@ -142,4 +150,27 @@ TEST_CASE("a path through an op without a derivative is refused, and the op is n
                         {{"step", scalar(1)}, {"lr", scalar(0)}, {"w", Tensor(DType::kF32, {3})}});
     check_near(numbers(at.value(d)), numbers(at.value(noise)));
   }
+}
+
+TEST_CASE("the gradient of an expansion ends at the node's inputs, however they hang together") {
+  // softmax_backward(y, dy) is a macro op without a rule of its own; y = exp(x) is computed from x,
+  // which is its second input as well, and then both inputs are one value.
+  Graph g;
+  const Value x = g.input("x", {DType::kF32, {2}});
+  const Value both = emit(*softmax_backward_op(), {exp(x), x});
+  const Value twice = emit(*softmax_backward_op(), {x, x});
+  const Value d = gradient(sum(both * both), {x})[0];
+  const Value e = gradient(sum(twice * twice), {x})[0];
+  const auto at = [&](double a, double b) {
+    return Evaluation(g, {{"x", Tensor::of<double>({2}, {a, b})}});
+  };
+  const auto total = [&](Value v, double a, double b) { return at(a, b).scalar(v); };
+  const Value s = sum(both * both);
+  const Value t = sum(twice * twice);
+  constexpr double kStep = 1e-6;
+  const auto slope = [&](Value v) {
+    return (total(v, 0.3 + kStep, -0.4) - total(v, 0.3 - kStep, -0.4)) / (2 * kStep);
+  };
+  CHECK(numbers(at(0.3, -0.4).value(d))[0] == doctest::Approx(slope(s)).epsilon(1e-7));
+  CHECK(numbers(at(0.3, -0.4).value(e))[0] == doctest::Approx(slope(t)).epsilon(1e-7));
 }

@@ -106,6 +106,6 @@ TEST_CASE("an initialiser's text round-trips, and a wrong one says what there is
                        "unknown initialiser \"he_norml\"; did you mean \"he_normal\"? There are: "
                        "zeros, ones, constant, normal, uniform, xavier_normal, xavier_uniform, "
                        "glorot_normal, glorot_uniform, he_normal, he_uniform, kaiming_normal, "
-                       "kaiming_uniform",
+                       "kaiming_uniform, orthogonal",
                        UsageError);
 }

@@ -31,10 +31,10 @@ TEST_CASE("a model's text round-trips and equals the same model from C++") {
 
 TEST_CASE("every kind of layer builds, round-trips and has a C++ call of the same name") {
   using namespace layers;
-  const std::vector<Phrase> calls{linear(3),   relu(),         leaky_relu(), elu(),
-                                  sigmoid(),   layers::tanh(), softplus(),   gelu(),
-                                  gelu_tanh(), silu(),         softmax(),    dropout(0.5),
-                                  flatten(),   reshape({2, 3})};
+  const std::vector<Phrase> calls{
+      linear(3),  relu(),          leaky_relu(), elu(),   sigmoid(), layers::tanh(),
+      softplus(), gelu(),          gelu_tanh(),  silu(),  softmax(), dropout(0.5),
+      flatten(),  reshape({2, 3}), rnn(3),       lstm(3), gru(3),    embedding(3, 5)};
   CHECK(calls.size() == layer_kinds().size());
   for (const LayerKind& kind : layer_kinds()) {
     CAPTURE(kind.rule.name);
@@ -45,7 +45,7 @@ TEST_CASE("every kind of layer builds, round-trips and has a C++ call of the sam
   }
   for (const Phrase& call : calls) {
     CHECK(Sequential::parse(call.text).layers()[0] == call);
-    CHECK(!Sequential({call}).output_shape({6}).empty());
+    CHECK(!Sequential({call}).output_shape({2, 3}).empty());
   }
 }
 
@@ -107,11 +107,12 @@ TEST_CASE("dropout drops in training and does nothing in prediction") {
 }
 
 TEST_CASE("errors name the layer, the place in the text and the nearest name") {
-  CHECK_THROWS_WITH_AS(Sequential::parse("linear 128, rellu, linear 10"),
-                       "column 13: unknown layer \"rellu\"; did you mean \"relu\"? There are: "
-                       "dropout, elu, flatten, gelu, gelu_tanh, leaky_relu, linear, relu, reshape, "
-                       "sigmoid, silu, softmax, softplus, tanh",
-                       UsageError);
+  CHECK_THROWS_WITH_AS(
+      Sequential::parse("linear 128, rellu, linear 10"),
+      "column 13: unknown layer \"rellu\"; did you mean \"relu\"? There are: "
+      "dropout, elu, embedding, flatten, gelu, gelu_tanh, gru, leaky_relu, linear, lstm, relu, "
+      "reshape, rnn, sigmoid, silu, softmax, softplus, tanh",
+      UsageError);
   CHECK_THROWS_WITH_AS(
       Sequential::parse("linear"),
       "column 1: linear needs units (a whole number, 1 to 1000000), as in \"linear ...\"",

@@ -13,6 +13,7 @@
 #include <string>
 
 #include "base/philox.h"
+#include "chainrule/convolution.h"
 #include "chainrule/ops.h"
 #include "chainrule/program.h"
 #include "graph/op.h"
@@ -90,6 +91,21 @@ Build random_numbers(Value (*f)(Value, Shape, std::int64_t, std::int64_t)) {
   return [f](Graph&, const Values& x, const Arguments& a) {
     return Values{f(x.at(0), a.integers("shape"), a.integer("seed"), a.integer("stream"))};
   };
+}
+
+Window window_of(const Arguments& a) {
+  Window window;
+  const auto set = [&](Window::Pair& pair, const char* name) {
+    if (!a.has(name)) return;
+    const Shape numbers = a.integers(name);
+    pair = {numbers.at(0), numbers.at(1)};
+  };
+  set(window.kernel, "kernel");
+  set(window.stride, "stride");
+  set(window.dilation, "dilation");
+  set(window.before, "before");
+  set(window.after, "after");
+  return window;
 }
 
 Values sgd(Graph&, const Values& x, const Arguments& a) {
@@ -278,6 +294,32 @@ std::map<std::string, Build> builders() {
        [](Graph&, const Values& x, const Arguments& a) {
     return Values{
         dropout(x.at(0), a.real("rate"), x.at(1), a.integer("seed"), a.integer("stream"))};
+       }},
+      {"unfold",
+       [](Graph&, const Values& x, const Arguments& a) {
+    return Values{unfold(x.at(0), window_of(a), a.has("outside") ? a.real("outside") : 0)};
+       }},
+      {"fold",
+       [](Graph&, const Values& x, const Arguments& a) {
+    return Values{fold(x.at(0), window_of(a), a.integer("height"), a.integer("width"))};
+       }},
+      {"conv2d",
+       [](Graph&, const Values& x, const Arguments& a) {
+    return Values{
+        conv2d(x.at(0), x.at(1), window_of(a), a.has("groups") ? a.integer("groups") : 1)};
+       }},
+      {"conv2d_transpose",
+       [](Graph&, const Values& x, const Arguments& a) {
+    return Values{
+        conv2d_transpose(x.at(0), x.at(1), window_of(a), a.integer("height"), a.integer("width"))};
+       }},
+      {"max_pool2d",
+       [](Graph&, const Values& x, const Arguments& a) {
+    return Values{max_pool2d(x.at(0), window_of(a))};
+       }},
+      {"average_pool2d",
+       [](Graph&, const Values& x, const Arguments& a) {
+    return Values{average_pool2d(x.at(0), window_of(a))};
        }},
       {"sgd_update", sgd},
       {"rmsprop_update", rmsprop},
@@ -471,6 +513,8 @@ TEST_CASE("the golden cases leave out no op and no function") {
     CAPTURE(entry.first);
     CHECK(calls.contains(entry.first));
   }
+  std::ifstream recurrent(CHAINRULE_SOURCE_DIR "/tests/golden/recurrent.json");
+  for (const json& entry : json::parse(recurrent)) ops.insert(entry.at("op"));
   for (const Op* op : all_ops()) {
     // The compiler alone makes fused nodes, and gradient rules alone the backward ones, which the
     // gradient test judges.

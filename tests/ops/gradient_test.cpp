@@ -18,6 +18,7 @@ constexpr double kTolerance = 1e-7;
 // An op whose rule gives no gradient at all is flat almost everywhere (a comparison), or takes no
 // real input; its numeric derivative must then be 0 as well.
 bool is_flat(const Node& node) {
+  if (node.op->joint_grad != nullptr) return false;
   const Grads grads = node.op->grad == gradient_of_expansion ? Grads{node.output()}
                                                              : node.op->grad(node, node.output());
   return std::none_of(grads.begin(), grads.end(), [](const Value& g) { return bool{g}; });

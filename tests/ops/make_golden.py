@@ -560,8 +560,72 @@ def later_updates(fresh, lr):
              exact(average) + share * (exact(w) - exact(average)), {"decay": 0.9}, **UPDATE)
 
 
+def window_shape(x, kernel, stride, dilation, before, after):
+    return [(x.shape[a + 1] + before[a] + after[a] - dilation[a] * (kernel[a] - 1) - 1) // stride[a] + 1
+            for a in (0, 1)]
+
+
+def pixels(x, kernel, stride=(1, 1), dilation=(1, 1), before=(0, 0), after=(0, 0)):
+    """(b, i, j, u, v, row, column) of every pixel under every window, also outside the image."""
+    height, width = window_shape(x, kernel, stride, dilation, before, after)
+    for b, i, j, u, v in np.ndindex(x.shape[0], height, width, *kernel):
+        yield (b, i, j, u, v, i * stride[0] + u * dilation[0] - before[0],
+               j * stride[1] + v * dilation[1] - before[1])
+
+
+def inside(x, row, column):
+    return 0 <= row < x.shape[1] and 0 <= column < x.shape[2]
+
+
+def images():
+    windows = [{"kernel": [2, 2], "stride": [2, 2]},
+               {"kernel": [3, 3], "before": [1, 1], "after": [1, 1]},
+               {"kernel": [2, 3], "stride": [2, 1], "dilation": [1, 2], "before": [0, 2], "after": [1, 1]},
+               {"kernel": [3, 1], "stride": [1, 3], "dilation": [2, 1], "before": [2, 0], "after": [0, 1]}]
+    # Up to 36 products of numbers up to 4: partial sums near 10, whose last place in float32 is 1e-6.
+    sums = {"absolute": 1e-15, "float32": 5e-6, "why": "a sum of products of both signs may cancel"}
+    for w in windows:
+        kernel = w["kernel"]
+        x = uniform((2, 5, 6, 3))
+        shape = window_shape(x, **({"stride": (1, 1), "dilation": (1, 1), "before": (0, 0),
+                                    "after": (0, 0)} | w))
+        channels, outputs = 3, 4
+        unfolded = np.full((2, *shape, *kernel, channels), -1.5)
+        largest = np.full((2, *shape, channels), -INF)
+        mean = exact(np.zeros((2, *shape, channels)))
+        weights = uniform((*kernel, channels, outputs))
+        y = exact(np.zeros((2, *shape, outputs)))
+        grouped_weights = uniform((*kernel, 1, 6))
+        grouped = exact(np.zeros((2, *shape, 6)))
+        windows_in = uniform((2, *shape, kernel[0] * kernel[1] * channels))
+        folded = exact(np.zeros(x.shape))
+        dy = uniform((2, *shape, outputs))
+        transposed = exact(np.zeros(x.shape))
+        for b, i, j, u, v, row, column in pixels(x, **w):
+            if not inside(x, row, column):
+                continue
+            pixel = x[b, row, column]
+            unfolded[b, i, j, u, v] = pixel
+            largest[b, i, j] = np.maximum(largest[b, i, j], pixel)
+            mean[b, i, j] += exact(pixel) / (kernel[0] * kernel[1])
+            y[b, i, j] += exact(pixel) @ exact(weights[u, v])
+            grouped[b, i, j] += np.repeat(exact(pixel), 2) * exact(grouped_weights[u, v, 0])
+            at = (u * kernel[1] + v) * channels
+            folded[b, row, column] += exact(windows_in[b, i, j, at:at + channels])
+            transposed[b, row, column] += exact(weights[u, v]) @ exact(dy[b, i, j])
+        size = {"height": 5, "width": 6}
+        bare = {k: v for k, v in w.items() if k != "kernel"}
+        case("unfold", [x], unfolded.reshape(2, *shape, -1), w | {"outside": -1.5})
+        case("fold", [windows_in], folded, w | size, **sums)
+        case("max_pool2d", [x], largest, w)
+        case("average_pool2d", [x], mean, w, **sums)
+        case("conv2d", [x, weights], y, bare, **sums)
+        case("conv2d", [x, grouped_weights], grouped, bare | {"groups": 3}, **sums)
+        case("conv2d_transpose", [dy, weights], transposed, bare | size, **sums)
+
+
 def main():
-    for part in [arithmetic, functions, shapes, reductions, products, losses, random_numbers, updates]:
+    for part in [arithmetic, functions, shapes, reductions, products, losses, random_numbers, updates, images]:
         part()
     path = Path(__file__).resolve().parent.parent / "golden" / "ops.json"
     lines = ",\n".join(json.dumps(c, separators=(",", ":"), allow_nan=False) for c in cases)

@@ -10,7 +10,7 @@
 #include "backend/cpu/chain.h"
 #include "backend/cpu/functions.h"
 #include "backend/cpu/instruction.h"
-#include "backend/cpu/matmul.h"
+#include "backend/cpu/product_plans.h"
 #include "backend/cpu/update.h"
 #include "backend/cpu/update_chain.h"
 #include "chainrule/error.h"
@@ -27,64 +27,46 @@ std::size_t input_index(const Node& fused, const Value& v) {
 
 const Node* find_product(const Node& fused) {
   for (const Node& node : fused.body->nodes()) {
-    if (is(node, "matmul")) return &node;
+    if (node.op->product) return &node;
   }
   return nullptr;
 }
 
 // The two operands of a product and its plan.
 struct Product {
-  MatmulPlan plan;
+  std::shared_ptr<const ProductPlan> plan;
   Operand a;
   Operand b;
 
-  double flop() const {
-    const MatmulShape& s = plan.shape();
-    return 2.0 * static_cast<double>(s.m) * static_cast<double>(s.n) * static_cast<double>(s.k);
-  }
   // Scratch for the product itself, then for one block of its result.
-  std::size_t block_offset() const { return (plan.scratch_bytes() + 63) / 64 * 64; }
+  std::size_t block_offset() const { return (plan->scratch_bytes() + 63) / 64 * 64; }
   std::size_t scratch_bytes() const {
-    return block_offset() +
-           static_cast<std::size_t>(plan.max_block_rows() * plan.max_block_columns()) *
-               sizeof(float);
+    return block_offset() + static_cast<std::size_t>(plan->largest_block()) * sizeof(float);
   }
 };
 
-// Rows and columns of a matrix as the product sees them.
-MatmulShape product_shape(const Node& matmul) {
-  const Value a = matmul.inputs[0];
-  const bool ta = matmul.flag("transpose_a");
-  return {.m = ta ? a.extent(-1) : a.extent(-2),
-          .n = matmul.output().extent(-1),
-          .k = ta ? a.extent(-2) : a.extent(-1),
-          .transpose_a = ta,
-          .transpose_b = matmul.flag("transpose_b")};
-}
-
-Product product_of(const Binding& binding, const Node& matmul) {
-  return {MatmulPlan(product_shape(matmul)),
-          binding.in[input_index(binding.node, matmul.inputs[0])],
-          binding.in[input_index(binding.node, matmul.inputs[1])]};
+Product product_of(const Binding& binding, const Node& product) {
+  return {make_product_plan(product), binding.in[input_index(binding.node, product.inputs[0])],
+          binding.in[input_index(binding.node, product.inputs[1])]};
 }
 
 // Computes every block of a product into its thread's scratch and calls finish(rectangle, block).
 template <typename F>
 void run_product(const Machine& machine, const Product& product, F finish) {
-  if (product.plan.chunks() == 1) {
-    float* block = reinterpret_cast<float*>(machine.scratch + product.block_offset());
-    const MatmulShape& s = product.plan.shape();
-    product.plan.run(0, product.a.f32(), product.b.f32(), block, s.n, machine.scratch);
-    finish(Rectangle{0, s.m, 0, s.n}, block);
-    return;
-  }
-  machine.pool->run(product.plan.chunks(), [&](std::int64_t chunk, int worker) {
+  const ProductPlan& plan = *product.plan;
+  plan.prepare(product.b.f32());
+  const auto chunk_on = [&](std::int64_t chunk, int worker) {
     std::byte* scratch = machine.scratch_of(worker);
     float* block = reinterpret_cast<float*>(scratch + product.block_offset());
-    const Rectangle b = product.plan.block(chunk);
-    product.plan.run(chunk, product.a.f32(), product.b.f32(), block, b.columns, scratch);
+    const Rectangle b = plan.block(chunk);
+    plan.run(chunk, product.a.f32(), product.b.f32(), block, b.columns, scratch);
     finish(b, block);
-  });
+  };
+  if (plan.chunks() == 1) {
+    chunk_on(0, 0);
+  } else {
+    machine.pool->run(plan.chunks(), chunk_on);
+  }
 }
 
 // ── elementwise chains ───────────────────────────────────────────────────────
@@ -166,10 +148,10 @@ InstructionPtr lower_chain(const Binding& binding) {
   });
 }
 
-InstructionPtr lower_product_chain(const Binding& binding, const Node& matmul) {
-  const Product product = product_of(binding, matmul);
-  const std::int64_t row_length = product.plan.shape().n;
-  InstructionPtr made = instruction([product, bound = chain_of(binding, &matmul),
+InstructionPtr lower_product_chain(const Binding& binding, const Node& node) {
+  const Product product = product_of(binding, node);
+  const std::int64_t row_length = product.plan->columns();
+  InstructionPtr made = instruction([product, bound = chain_of(binding, &node),
                                      out = binding.out[0], row_length](const Machine& machine) {
     const BoundChain::Pointers p = bound.pointers();
     float* const outputs[] = {out.f32()};
@@ -178,7 +160,7 @@ InstructionPtr lower_product_chain(const Binding& binding, const Node& matmul) {
     });
   });
   made->scratch_bytes = product.scratch_bytes();
-  made->flop = product.flop();
+  made->flop = product.plan->flop();
   return made;
 }
 
@@ -217,7 +199,7 @@ Update update_of(const Binding& binding, const Node& root) {
   const std::size_t states = root.types.size();
   for (std::size_t i = 0; i < states; ++i) update.old.push_back(operand(root.inputs[i]));
   update.next = binding.out;
-  if (!is(root.inputs[states], "matmul")) update.gradient = operand(root.inputs[states]);
+  if (!root.inputs[states].node().op->product) update.gradient = operand(root.inputs[states]);
   for (std::size_t i = states + 1; i < root.inputs.size(); ++i) {
     const Value v = root.inputs[i];
     update.scalars.push_back(is(v, "constant") ? Scalar{std::nullopt, v.node().real("value")}
@@ -247,11 +229,11 @@ InstructionPtr lower_update(const Binding& binding, const Node* matmul, const Up
     const auto rule = make_rule(update.scalars);
     run_product(machine, product, [&](const Rectangle& rectangle, const float* block) {
       apply(rule, update,
-            GradientBlock{block, rectangle.columns, rectangle, product.plan.shape().n});
+            GradientBlock{block, rectangle.columns, rectangle, product.plan->columns()});
     });
   });
   made->scratch_bytes = product.scratch_bytes();
-  made->flop = product.flop();
+  made->flop = product.plan->flop();
   return made;
 }
 
@@ -343,25 +325,25 @@ InstructionPtr lower_fused(const Binding& binding) {
   return matmul == nullptr ? lower_chain(binding) : lower_product_chain(binding, *matmul);
 }
 
-// A product that nothing finishes, with leading batch axes.
+// A matrix product that nothing finishes, with leading batch axes.
 InstructionPtr lower_matmul(const Binding& binding) {
-  const MatmulShape shape = product_shape(binding.node);
-  const Product product{MatmulPlan(shape), binding.in[0], binding.in[1]};
+  const MatmulPlan plan(matmul_shape(binding.node));
+  const MatmulShape shape = plan.shape();
   const std::int64_t batch =
       shape.m * shape.n == 0 ? 0 : binding.out[0].size() / (shape.m * shape.n);
-  InstructionPtr made = instruction([product, out = binding.out[0], batch](const Machine& machine) {
-    const MatmulShape& s = product.plan.shape();
-    const std::int64_t chunks = product.plan.chunks();
+  InstructionPtr made = instruction([plan, a = binding.in[0], b = binding.in[1],
+                                     out = binding.out[0], batch](const Machine& machine) {
+    const MatmulShape& s = plan.shape();
+    const std::int64_t chunks = plan.chunks();
     machine.pool->run(batch * chunks, [&](std::int64_t index, int worker) {
       const std::int64_t i = index / chunks;
-      const Rectangle b = product.plan.block(index % chunks);
-      product.plan.run(
-          index % chunks, product.a.f32() + i * s.m * s.k, product.b.f32() + i * s.k * s.n,
-          out.f32() + i * s.m * s.n + b.row * s.n + b.column, s.n, machine.scratch_of(worker));
+      const Rectangle r = plan.block(index % chunks);
+      plan.run(index % chunks, a.f32() + i * s.m * s.k, b.f32() + i * s.k * s.n,
+               out.f32() + i * s.m * s.n + r.row * s.n + r.column, s.n, machine.scratch_of(worker));
     });
   });
-  made->scratch_bytes = product.plan.scratch_bytes();
-  made->flop = product.flop() * static_cast<double>(batch);
+  made->scratch_bytes = plan.scratch_bytes();
+  made->flop = plan.flop() * static_cast<double>(batch);
   return made;
 }
 

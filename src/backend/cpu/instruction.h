@@ -38,11 +38,13 @@ class Operand {
   const Type* type_ = nullptr;
 };
 
-/// What an instruction runs on: the threads, and scratch memory for each of them.
+/// What an instruction runs on: the threads, scratch memory for each of them, and more of it that
+/// they share.
 struct Machine {
   ThreadPool* pool = nullptr;
   std::byte* scratch = nullptr;
   std::size_t scratch_stride = 0;
+  std::byte* shared = nullptr;
 
   std::byte* scratch_of(int worker) const {
     return scratch + static_cast<std::size_t>(worker) * scratch_stride;
@@ -60,6 +62,7 @@ class Instruction {
   virtual void run(const Machine& machine) const = 0;
 
   std::size_t scratch_bytes = 0;  // for each thread
+  std::size_t shared_bytes = 0;   // for all of them together
   double flop = 0;                // of matrix products
 };
 using InstructionPtr = std::unique_ptr<Instruction>;
@@ -91,15 +94,18 @@ using Lower = InstructionPtr (*)(const Binding& binding);
 struct Kernel {
   std::string_view op;
   Lower lower;
+  bool (*suits)(const Node& node) = nullptr;  // none: every node of that op
 };
 
 /// The tables of kernels, one a file; an op in one of them needs no expansion.
 std::span<const Kernel> fused_kernels();
 std::span<const Kernel> dense_kernels();
 std::span<const Kernel> movement_kernels();
+std::span<const Kernel> image_kernels();
+std::span<const Kernel> recurrent_kernels();
 
-/// The kernel for an op, or nullptr.
-const Kernel* find_kernel(std::string_view op);
+/// The kernel for a node, or nullptr.
+const Kernel* find_kernel(const Node& node);
 
 /// Large elementwise work is cut into pieces of this many elements: 64 KB an operand, and 2 µs of
 /// work against about 1 µs for waking a thread.

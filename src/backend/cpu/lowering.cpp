@@ -24,8 +24,7 @@ GraphPtr optimise(const Graph& graph) {
   // A graph that was fused before is taken apart, so that fusion sees all of it.
   // An update whose expansion is elementwise runs as one chain.
   const auto has_kernel = [](const Node& n) {
-    return !is(n, "fused") &&
-           (find_kernel(n.op->name) != nullptr || (n.op->update && n.op->elementwise));
+    return !is(n, "fused") && (find_kernel(n) != nullptr || (n.op->update && n.op->elementwise));
   };
   // Simplified before expansion, for the rules that know macro ops by name, and again after it.
   GraphPtr g = simplify(*expand_macros(*simplify(graph), has_kernel));
@@ -221,7 +220,7 @@ class Lowering {
     for (std::size_t step = 0; step < order_.size(); ++step) {
       const Node& node = *order_[step];
       if (is(node, "reshape") || is(node, "constant")) continue;
-      const Kernel* kernel = find_kernel(node.op->name);
+      const Kernel* kernel = find_kernel(node);
       if (kernel == nullptr) {
         throw Error("the CPU has no kernel for " + std::string(node.op->name));
       }
@@ -237,6 +236,7 @@ class Lowering {
 
   void add(InstructionPtr made, bool update) {
     code_.scratch_bytes = std::max(code_.scratch_bytes, made->scratch_bytes);
+    code_.shared_bytes = std::max(code_.shared_bytes, made->shared_bytes);
     (update ? code_.apply : code_.compute).push_back(std::move(made));
   }
 
@@ -299,7 +299,7 @@ class Lowering {
 }  // namespace
 
 Code lower(const Graph& graph, const std::shared_ptr<Parameters>& parameters, bool tiny) {
-  if (tiny) {
+  if (tiny && TinyProgram::fits(graph)) {
     GraphPtr primitives = as_primitives(graph);
     if (TinyProgram::fits(*primitives)) {
       std::optional<Code> code = Lowering(std::move(primitives), parameters).run_tiny();
@@ -309,11 +309,12 @@ Code lower(const Graph& graph, const std::shared_ptr<Parameters>& parameters, bo
   return Lowering(optimise(graph), parameters).run();
 }
 
-const Kernel* find_kernel(std::string_view op) {
-  for (const std::span<const Kernel> table :
-       {fused_kernels(), dense_kernels(), movement_kernels()}) {
+const Kernel* find_kernel(const Node& node) {
+  for (const std::span<const Kernel> table : {fused_kernels(), dense_kernels(), movement_kernels(),
+                                              image_kernels(), recurrent_kernels()}) {
     for (const Kernel& kernel : table) {
-      if (kernel.op == op) return &kernel;
+      if (kernel.op != node.op->name) continue;
+      return kernel.suits == nullptr || kernel.suits(node) ? &kernel : nullptr;
     }
   }
   return nullptr;

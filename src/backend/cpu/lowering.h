@@ -31,6 +31,7 @@ struct Code {
   std::vector<Tensor> owned;  // inputs and constants, and last the arena
   std::size_t arena_bytes = 0;
   std::size_t scratch_bytes = 0;     // for each thread
+  std::size_t shared_bytes = 0;      // for all of them together
   std::vector<std::string> listing;  // one line an instruction
 };
 

@@ -5,7 +5,7 @@
 #include <cstdint>
 
 #include "backend/cpu/matmul_kernels.h"
-#include "backend/cpu/rectangle.h"
+#include "backend/cpu/product.h"
 
 namespace chainrule::cpu {
 
@@ -29,7 +29,7 @@ struct MatmulShape {
 ///             const Rectangle block = plan.block(chunk);
 ///             plan.run(chunk, x, w, y + block.row * 128 + block.column, 128, scratch[worker]);
 ///           });
-class MatmulPlan {
+class MatmulPlan final : public ProductPlan {
  public:
   /// requires  m, n, k ≥ 0.
   explicit MatmulPlan(const MatmulShape& shape);
@@ -37,17 +37,24 @@ class MatmulPlan {
   const MatmulShape& shape() const { return shape_; }
 
   /// How many rectangles; 0 if c is empty.
-  std::int64_t chunks() const { return row_parts_ * column_parts_; }
+  std::int64_t chunks() const override { return row_parts_ * column_parts_; }
+
+  std::int64_t columns() const override { return shape_.n; }
+  std::int64_t largest_block() const override { return max_block_rows() * max_block_columns(); }
+  double flop() const override {
+    return 2.0 * static_cast<double>(shape_.m) * static_cast<double>(shape_.n) *
+           static_cast<double>(shape_.k);
+  }
 
   /// The part of c that a chunk computes.
-  Rectangle block(std::int64_t chunk) const;
+  Rectangle block(std::int64_t chunk) const override;
 
   /// The rows and columns of the largest rectangle.
   std::int64_t max_block_rows() const;
   std::int64_t max_block_columns() const;
 
   /// Bytes of scratch memory that each thread needs.
-  std::size_t scratch_bytes() const;
+  std::size_t scratch_bytes() const override;
 
   /// Computes one rectangle; every element of it is written, none is read.
   ///
@@ -56,7 +63,7 @@ class MatmulPlan {
   /// requires  0 ≤ chunk < chunks(); ldc ≥ the block's columns; scratch of scratch_bytes(), 64-byte
   ///           aligned, that no other thread uses meanwhile; c apart from a and b.
   void run(std::int64_t chunk, const float* a, const float* b, float* c, std::int64_t ldc,
-           std::byte* scratch) const;
+           std::byte* scratch) const override;
 
  private:
   void cut(std::int64_t work);

@@ -65,6 +65,9 @@ struct Tile {
   float* packed;  // where kCopying writes the panel
   std::int64_t lda, ldb, ldc, columns, k;
   bool accumulate;
+  // The sum runs over `segments` stretches of k rows; a's begin a_segment apart, b's follow each
+  // other.
+  std::int64_t segments = 1, a_segment = 0;
 };
 
 V load_first(D d, const float* from, std::int64_t n) {
@@ -111,27 +114,31 @@ void multiply_tile(const Tile& t) {
   const float* b = t.b;
   [[maybe_unused]] float* packed = t.packed;
 
-  HWY_UNROLL(4)
-  for (std::int64_t k = 0; k < t.k; ++k) {
-    V row[kVectors];
-    HWY_UNROLL(2)
-    for (int v = 0; v < kVectors; ++v) {
-      if (kRead == Read::kMasked && v == kLast) {
-        row[v] = hn::MaskedLoad(mask, d, b + v * kLanes);
-      } else {
-        row[v] = hn::LoadU(d, b + v * kLanes);
-      }
-      hwy::Prefetch(b + kPrefetchRows * ldb + v * kLanes);
-      if constexpr (kRead == Read::kCopying) hn::Store(row[v], d, packed + v * kLanes);
-    }
-    if constexpr (kRead == Read::kCopying) packed += kVectors * kLanes;
-    b += ldb;
-    HWY_UNROLL(16)
-    for (int i = 0; i < kRows; ++i) {
-      const V x = hn::Set(d, kTransposeA ? a[0][k * lda + i] : a[i / 3][k + i % 3 * lda]);
+  for (std::int64_t segment = 0; segment < t.segments; ++segment) {
+    HWY_UNROLL(4)
+    for (std::int64_t k = 0; k < t.k; ++k) {
+      V row[kVectors];
       HWY_UNROLL(2)
-      for (int v = 0; v < kVectors; ++v) sum[i][v] = hn::MulAdd(x, row[v], sum[i][v]);
+      for (int v = 0; v < kVectors; ++v) {
+        if (kRead == Read::kMasked && v == kLast) {
+          row[v] = hn::MaskedLoad(mask, d, b + v * kLanes);
+        } else {
+          row[v] = hn::LoadU(d, b + v * kLanes);
+        }
+        hwy::Prefetch(b + kPrefetchRows * ldb + v * kLanes);
+        if constexpr (kRead == Read::kCopying) hn::Store(row[v], d, packed + v * kLanes);
+      }
+      if constexpr (kRead == Read::kCopying) packed += kVectors * kLanes;
+      b += ldb;
+      HWY_UNROLL(16)
+      for (int i = 0; i < kRows; ++i) {
+        const V x = hn::Set(d, kTransposeA ? a[0][k * lda + i] : a[i / 3][k + i % 3 * lda]);
+        HWY_UNROLL(2)
+        for (int v = 0; v < kVectors; ++v) sum[i][v] = hn::MulAdd(x, row[v], sum[i][v]);
+      }
     }
+    HWY_UNROLL(16)
+    for (int g = 0; g < kGroups; ++g) a[g] += t.a_segment;
   }
 
   const bool partial = columns_in_last < kLanes;
@@ -352,9 +359,77 @@ void multiply_block(const MatmulBlock& block, float* scratch) {
       lda = copied_a_stride(stored_columns);
       a = copy;
     }
-    multiply_piece(block, a, lda, b, k_count, k > 0, scratch);
+    multiply_piece(block, a, lda, b, k_count, k > 0 || block.accumulate, scratch);
     k += k_count;
   } while (k < block.k);
+}
+
+void multiply_windows(const WindowBlock& block) {
+  constexpr std::int64_t kWidth = kMaxVectors * kLanes;
+  const std::int64_t height = block.segments * block.k;
+  Tile tile{};
+  tile.accumulate = false;
+  tile.k = block.k;
+  tile.lda = block.lda;
+  tile.ldb = kPanelColumns;
+  tile.ldc = block.ldc;
+  tile.segments = block.segments;
+  tile.a_segment = block.a_segment;
+  for (std::int64_t column = 0; column < block.columns; column += kWidth) {
+    tile.columns = std::min(kWidth, block.columns - column);
+    const std::int64_t vectors = (tile.columns + kLanes - 1) / kLanes;
+    const TileTable& tiles = kTiles[0].whole[vectors - 1];
+    const std::int64_t most = most_rows(false, vectors);
+    const std::int64_t row_tiles = (block.pixels + most - 1) / most;
+    const std::int64_t in_panel = column % kPanelColumns;
+    tile.b = block.panels + (column - in_panel) * height + in_panel;
+    for (std::int64_t row = 0; row < block.rows; ++row) {
+      tile.a = block.a + row * block.a_row;
+      tile.c = block.c + row * block.pixels * block.ldc + column;
+      for (std::int64_t i = 0; i < row_tiles; ++i) {
+        const std::int64_t pixels =
+            block.pixels / row_tiles + (i < block.pixels % row_tiles ? 1 : 0);
+        tiles.by_rows[pixels - 1](tile);
+        tile.a += pixels * block.lda;
+        tile.c += pixels * block.ldc;
+      }
+    }
+  }
+}
+
+void multiply_transposed_windows(const TransposedWindowBlock& block, float* scratch) {
+  constexpr std::int64_t kWidth = kMaxVectors * kLanes;
+  Tile tile{};
+  tile.accumulate = block.accumulate;
+  tile.k = block.pixels;
+  tile.lda = block.lda;
+  tile.ldc = block.columns;
+  tile.segments = block.rows;
+  tile.a_segment = block.a_row;
+  for (std::int64_t column = 0; column < block.columns; column += kWidth) {
+    tile.columns = std::min(kWidth, block.columns - column);
+    const std::int64_t vectors = (tile.columns + kLanes - 1) / kLanes;
+    const std::int64_t width = vectors * kLanes;
+    tile.b = block.b + column;
+    tile.ldb = block.columns;
+    if (tile.columns < width) {
+      pack(tile.b, tile.ldb, block.rows * block.pixels, tile.columns, width, scratch);
+      tile.b = scratch;
+      tile.ldb = width;
+    }
+    const TileTable& tiles = kTiles[1].whole[vectors - 1];
+    const std::int64_t row_tiles = (block.k + kMaxRows - 1) / kMaxRows;
+    for (std::int64_t segment = 0; segment < block.segments; ++segment) {
+      tile.a = block.a + segment * block.a_segment;
+      tile.c = block.c + segment * block.k * block.columns + column;
+      for (std::int64_t i = 0; i < row_tiles; ++i) {
+        const std::int64_t rows = block.k / row_tiles + (i < block.k % row_tiles ? 1 : 0);
+        tiles.by_rows[rows - 1](tile);
+        tile.a += rows;
+        tile.c += rows * block.columns;
+      }
+    }
+  }
 }
 
 }  // namespace chainrule::cpu::HWY_NAMESPACE
@@ -364,6 +439,17 @@ HWY_AFTER_NAMESPACE();
 namespace chainrule::cpu {
 
 HWY_EXPORT(multiply_block);
+
+HWY_EXPORT(multiply_windows);
+HWY_EXPORT(multiply_transposed_windows);
+
+void multiply_windows(const WindowBlock& block) {
+  chosen(HWY_DISPATCH_TABLE(multiply_windows))(block);
+}
+
+void multiply_transposed_windows(const TransposedWindowBlock& block, float* scratch) {
+  chosen(HWY_DISPATCH_TABLE(multiply_transposed_windows))(block, scratch);
+}
 
 MatmulBlockKernel matmul_block_kernel() {
   // Without this the table's first entry, which detects the CPU at every call, would be returned.

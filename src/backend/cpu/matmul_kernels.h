@@ -18,6 +18,7 @@ struct MatmulBlock {
   bool transpose_a, transpose_b;
   bool copy_a;  // copy a's part into rows that lie next to each other
   bool pack_b;  // copy each panel of b's columns next to each other (transposed: always done)
+  bool accumulate = false;  // add the product to what c holds
 };
 
 /// Columns of b in one packed panel; a multiple of every instruction set's tile width.
@@ -34,6 +35,35 @@ constexpr std::int64_t copied_a_stride(std::int64_t columns) {
 /// Computes the rectangle. scratch, 64-byte aligned, holds k_block·kPanelColumns floats for b and,
 /// with copy_a, one copied_a_stride for every stored row of a's part after them.
 using MatmulBlockKernel = void (*)(const MatmulBlock& block, float* scratch);
+
+/// Rows of pixels of a convolution, each a small product: pixel p of row r of c is
+///
+///     c[r·pixels + p, n] = Σ_s Σ_k a[r·a_row + p·lda + s·a_segment + k] · panels[s·k_count + k, n]
+///
+/// A window's pixels that follow each other in memory are one segment: a line of the kernel.
+struct WindowBlock {
+  const float* a;
+  const float* panels;  // [⌈columns / kPanelColumns⌉][segments·k][kPanelColumns], padded with zeros
+  float* c;
+  std::int64_t lda, a_row, a_segment, ldc;
+  std::int64_t rows, pixels, columns, k, segments;
+};
+void multiply_windows(const WindowBlock& block);
+
+/// The transpose, for the gradient of the weights:
+///
+///     c[s·k_count + k, n] (+)= Σ_r Σ_p a[r·a_row + p·lda + s·a_segment + k] · b[r·pixels + p, n]
+///
+/// scratch holds rows·pixels·kPanelColumns floats.
+struct TransposedWindowBlock {
+  const float* a;
+  const float* b;  // [rows·pixels, columns]
+  float* c;        // [segments·k, columns]
+  std::int64_t lda, a_row, a_segment;
+  std::int64_t rows, pixels, columns, k, segments;
+  bool accumulate;
+};
+void multiply_transposed_windows(const TransposedWindowBlock& block, float* scratch);
 
 /// The kernel for the best instruction set of this machine.
 MatmulBlockKernel matmul_block_kernel();

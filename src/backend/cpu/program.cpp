@@ -87,9 +87,11 @@ Program::Program(const Graph& graph, const std::shared_ptr<Parameters>& paramete
   state_->pool = options.threads ? std::move(options.threads) : make_thread_pool(1);
   const std::size_t stride = (state_->code.scratch_bytes + 63) / 64 * 64;
   const auto threads = static_cast<std::size_t>(state_->pool->threads());
+  const std::size_t shared = (state_->code.shared_bytes + 63) / 64 * 64;
   state_->scratch =
-      Tensor(DType::kF32, {static_cast<std::int64_t>(stride * threads / sizeof(float))});
-  state_->machine = {state_->pool.get(), state_->scratch.data(), stride};
+      Tensor(DType::kF32, {static_cast<std::int64_t>((stride * threads + shared) / sizeof(float))});
+  std::byte* const scratch = state_->scratch.data();
+  state_->machine = {state_->pool.get(), scratch, stride, scratch + stride * threads};
   if (!options.guard.empty()) state_->guard = output<float>(options.guard).data();
 }
 

@@ -1,0 +1,31 @@
+// Pooling and unfolding on the CPU: one image at a time, channels by vectors.
+#pragma once
+
+#include <cstdint>
+
+#include "chainrule/convolution.h"
+#include "chainrule/tensor.h"
+
+namespace chainrule::cpu {
+
+/// The sizes of one image x [H, W, C] and its windows y [OH, OW, …].
+struct PoolShape {
+  Window window;
+  std::int64_t height, width, channels;
+  std::int64_t out_height, out_width;
+};
+
+/// y[i, j, c] = the largest x under the window; y: [OH, OW, C].
+void max_pool(const PoolShape& shape, const float* x, float* y);
+
+/// dx = dy at the pixels that attain the maximum y, shared evenly; elsewhere 0.
+void max_pool_gradient(const PoolShape& shape, const float* x, const float* y, const float* dy,
+                       float* dx);
+
+/// y[i, j, (u, v, c)] = x under the window, `outside` where there is no pixel.
+void unfold(const PoolShape& shape, float outside, const float* x, float* y);
+
+/// x = the sum of the copies of each pixel.
+void fold(const PoolShape& shape, const float* y, float* x);
+
+}  // namespace chainrule::cpu
