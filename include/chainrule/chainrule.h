@@ -19,4 +19,5 @@
 #include "chainrule/safetensors.h"
 #include "chainrule/simplify.h"
 #include "chainrule/tensor.h"
+#include "chainrule/text.h"
 #include "chainrule/train.h"

@@ -125,11 +125,22 @@ struct EncoderOptions {
 ///              regression: (y − mean) / deviation
 ///
 /// For images, whose pixels are 0 … 1 as they are read (images.h), it holds their shape and
-/// classes.
+/// classes; for characters (text.h), the vocabulary and how many are seen at once.
 class Encoder {
  public:
+  /// What an encoded row is made of.
+  enum class Kind : std::uint8_t {
+    kTable,
+    kImages,  // an image
+    kText,    // a window of a text; every character in it has the next one as its label
+    kWords,   // the characters before one of a word, which is the label
+  };
+
   /// What images of shape [H, W, C] with labels of these classes need: nothing is learned.
   static Encoder of_images(Shape example, std::vector<std::string> classes);
+  /// The same for kText or kWords; the classes are the vocabulary.
+  static Encoder of_characters(Kind kind, std::vector<std::string> vocabulary,
+                               std::int64_t context);
 
   /// Learns the encoding from `rows` of `table`.
   ///
@@ -158,10 +169,13 @@ class Encoder {
   /// throws  DataError naming the column that is absent or that is not numeric.
   Tensor features(const Table& table, std::span<const std::int64_t> rows) const;
 
-  bool is_of_images() const { return !image_.empty(); }
+  Kind kind() const { return kind_; }
 
-  /// The shape of one encoded row: [F], or [H, W, C] for images.
+  /// The shape of one encoded row: [F], [H, W, C] for images, [context] for characters.
   Shape example_shape() const;
+  /// The shape that a network must give for one: [classes], [1] for regression, [context, classes]
+  /// for a text.
+  Shape output_shape() const;
 
   /// kClassification or kRegression.
   Task task() const { return task_; }
@@ -213,7 +227,8 @@ class Encoder {
   std::vector<std::string> classes_;
   Scaling target_scaling_;
   std::vector<std::string> missing_;
-  Shape image_;  // [H, W, C]; empty for a table
+  Kind kind_ = Kind::kTable;
+  Shape example_;  // where it is no table
 };
 
 // ── splits and batches ───────────────────────────────────────────────────────

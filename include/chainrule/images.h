@@ -56,4 +56,36 @@ struct IdxFiles {
 /// beside it, as `train_…`. Nullopt when there are no such images.
 std::optional<IdxFiles> find_idx_files(const std::string& folder_or_images);
 
+// ── variation ────────────────────────────────────────────────────────────────
+
+/// How training varies its images, so that a network sees each a little different in each epoch:
+///
+///     flip           mirrors every second image, left to right [rate=0.5]
+///     crop PIXELS    adds that many zeros on every side and cuts the old size out anywhere
+///     shift PIXELS   moves by up to so many pixels each way; the edge is repeated
+class Augmentation {
+ public:
+  /// None.
+  Augmentation() = default;
+
+  /// One line of phrases, divided by commas; "" is none.
+  ///
+  /// throws  UsageError naming the column and the nearest known name.
+  ///
+  /// Example:  Augmentation::parse("flip, crop 4")
+  static Augmentation parse(std::string_view text);
+  std::string to_text() const;
+  bool empty() const { return phrases_.empty(); }
+
+  /// Varies one image in place. What happens to it depends on (seed, epoch, row) alone.
+  ///
+  /// requires  image holds the pixels of shape [H, W, C].
+  /// throws    ShapeError for another shape.
+  void apply(std::span<float> image, const Shape& shape, std::uint64_t seed, std::uint32_t epoch,
+             std::int64_t row) const;
+
+ private:
+  std::vector<Phrase> phrases_;
+};
+
 }  // namespace chainrule

@@ -17,7 +17,7 @@ bool is_builtin(const std::string& name);
 Table load_table(const std::string& name, const CsvOptions& options);
 
 /// The rows of `name` with their targets, read as the model's training data were: a table, or a
-/// folder or file of images, of which the test part is taken where there is one.
+/// folder or file of images, of which the test part is taken where there is one, a text, or words.
 Dataset load_dataset_for(const Model& model, const std::string& name);
 
 /// The rows of `name` without their targets, which need not be there.
@@ -26,8 +26,8 @@ Tensor load_features_for(const Model& model, const std::string& name);
 /// The network's outputs for encoded rows.
 Tensor apply_model(const Model& model, const Tensor& x, int threads);
 
-/// "accuracy 97.5 % (351 of 360), loss 0.0812", or for regression "RMSE 48123 (R² 0.81)" in the
-/// target's own units.
+/// "accuracy 97.5 % (351 of 360), loss 0.0812", for characters the loss first, or for regression
+/// "RMSE 48123 (R² 0.81)" in the target's own units.
 std::string metrics_text(const Metrics& metrics, const Encoder& encoder);
 
 /// "1,797".

@@ -1,4 +1,4 @@
-// chainrule train: a table or images in, a model file out.
+// chainrule train: a table, images or a text in, a model file out.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,9 +8,9 @@
 #include "base/atomic_file.h"
 #include "base/phrase_rules.h"
 #include "chainrule/error.h"
-#include "chainrule/images.h"
 #include "chainrule/model.h"
 #include "cli/commands.h"
+#include "cli/prepare.h"
 #include "cli/progress.h"
 #include "cli/source.h"
 
@@ -18,24 +18,20 @@ namespace chainrule::cli {
 namespace {
 
 struct TrainOptions {
-  std::string data;
-  std::string target;
-  std::string task = "auto";
-  std::vector<std::string> missing;
-  std::vector<std::string> drop;
-  std::string header = "auto";
+  DataOptions data;
   std::string model;
   std::string init;
   std::int64_t epochs = 0;
   std::int64_t batch = 0;
   std::string optimizer = "adam";
   double lr = 0;
-  std::string schedule = "cosine";
+  std::string schedule;  // "": the optimizer's usual one
+  double label_smoothing = 0;
+  double mixup = 0;
+  std::string augment;
   double clip_norm = 0;
   double clip_value = 0;
   std::optional<double> weight_decay;
-  std::optional<double> validation;
-  std::uint64_t seed = 0;
   int threads = 0;
   std::string output = "model.safetensors";
   bool quiet = false;
@@ -75,135 +71,31 @@ Optimizer optimizer_of(const TrainOptions& options) {
 FitOptions fit_options(const TrainOptions& options) {
   FitOptions fit;
   fit.optimizer = optimizer_of(options);
-  fit.schedule = parsed("--schedule", [&] { return Schedule::parse(options.schedule); });
+  if (!options.schedule.empty() || !fit.optimizer.is_full_batch()) {
+    fit.schedule = parsed("--schedule", [&] {
+      return Schedule::parse(options.schedule.empty() ? "cosine" : options.schedule);
+    });
+  }
   if (!options.init.empty()) {
     fit.init = parsed("--init", [&] { return Initializer::parse(options.init); });
   }
   fit.lr = options.lr > 0 ? options.lr : fit.optimizer.usual_rate();
   fit.clip = {.norm = options.clip_norm, .value = options.clip_value};
-  fit.seed = options.seed;
+  fit.label_smoothing = options.label_smoothing;
+  fit.mixup = options.mixup;
+  fit.augmentation = parsed("--augment", [&] { return Augmentation::parse(options.augment); });
+  fit.seed = options.data.seed;
   fit.threads = options.threads;
   return fit;
 }
 
-Task task_of(const std::string& text) {
-  if (text == "classification") return Task::kClassification;
-  return text == "regression" ? Task::kRegression : Task::kAuto;
-}
+constexpr std::int64_t kFullBatchSteps = 100;
 
-// The table and the name of its target.
-std::pair<Table, std::string> load(const TrainOptions& options) {
-  CsvOptions csv;
-  csv.missing = options.missing;
-  csv.header = options.header == "yes"  ? Header::kYes
-               : options.header == "no" ? Header::kNo
-                                        : Header::kAuto;
-  Table table = load_table(options.data, csv);
-  if (!options.target.empty()) return {std::move(table), options.target};
-  if (!is_builtin(options.data)) {
-    std::string names;
-    for (std::size_t i = 0; i < std::min<std::size_t>(table.columns.size(), 20); ++i) {
-      names += (i == 0 ? "" : ", ") + table.columns[i].name;
-    }
-    if (table.columns.size() > 20) names += ", …";
-    throw UsageError("--target is needed: the column to predict, one of " + names);
-  }
-  std::string last = table.columns.back().name;
-  return {std::move(table), std::move(last)};
-}
-
-struct Prepared {
-  Encoder encoder;
-  Dataset train;
-  Dataset test;
-  bool held_out = false;  // the test rows are a file of their own
-};
-
-constexpr double kValidation = 0.2;
-
-Prepared prepare_table(const TrainOptions& options) {
-  const auto [table, target] = load(options);
-  const Task task = task_of(options.task);
-  const Split rows = split(table.rows(), options.validation.value_or(kValidation), options.seed,
-                           strata(table, target, task));
-  Prepared result;
-  result.encoder = Encoder::fit(
-      table, rows.train,
-      {.target = target, .drop = options.drop, .task = task, .missing = options.missing});
-  result.train = result.encoder.encode(table, rows.train);
-  if (!rows.test.empty()) result.test = result.encoder.encode(table, rows.test);
-  return result;
-}
-
-// The test files are held out, unless --validation asks for a part of the training rows.
-Prepared prepare_images(const TrainOptions& options, const IdxFiles& files) {
-  if (!options.target.empty() || !options.drop.empty() || !options.missing.empty() ||
-      options.task == "regression" || options.header != "auto") {
-    throw UsageError(options.data +
-                     ": images with labels; --target, --drop, --missing, --header and --task "
-                     "regression are for tables");
-  }
-  if (files.train_images.empty() || files.train_labels.empty()) {
-    throw UsageError(fmt::format(
-        "{}: no {}", options.data,
-        files.train_images.empty() ? "images to train on, such as train-images-idx3-ubyte"
-                                   : "labels beside the images, such as train-labels-idx1-ubyte"));
-  }
-  Prepared result;
-  result.train = read_idx_dataset(files.train_images, files.train_labels);
-  const std::vector<std::string>& classes = result.train.classes;
-  result.held_out = !options.validation && !files.test_images.empty() && !files.test_labels.empty();
-  if (result.held_out) {
-    result.test = read_idx_dataset(files.test_images, files.test_labels, classes);
-  } else {
-    const Split rows = split(result.train.x.shape()[0], options.validation.value_or(kValidation),
-                             options.seed, result.train.labels.values<std::int32_t>());
-    const auto part = [&](std::span<const std::int64_t> of) {
-      Dataset data;
-      data.x = gather_rows(result.train.x, of);
-      data.labels = gather_rows(result.train.labels, of);
-      data.classes = classes;
-      return data;
-    };
-    result.test = part(rows.test);
-    result.train = part(rows.train);
-  }
-  const Shape& shape = result.train.x.shape();
-  result.encoder = Encoder::of_images({shape.begin() + 1, shape.end()}, classes);
-  return result;
-}
-
-Prepared prepare(const TrainOptions& options) {
-  const std::optional<IdxFiles> files = find_idx_files(options.data);
-  return files ? prepare_images(options, *files) : prepare_table(options);
-}
-
-// For images, a network that does not give one output a class as it stands, but does with a
-// flatten before its first linear layer, gets it: "linear 128, relu, linear 10" takes an image as
-// one row of pixels.
-Sequential fitted_to(const Shape& example, std::int64_t classes, const Sequential& network) {
-  if (example.size() < 2) return network;
-  const auto fits = [&](const Sequential& candidate) {
-    try {
-      return candidate.output_shape(example) == Shape{classes};
-    } catch (const ShapeError&) {
-      return false;
-    }
-  };
-  if (fits(network)) return network;
+// The usual networks drop, which a full-batch optimiser cannot have.
+Sequential without_dropout(const Sequential& network) {
   std::vector<Phrase> layers = network.layers();
-  const auto first = std::find_if(layers.begin(), layers.end(),
-                                  [](const Phrase& layer) { return layer.name == "linear"; });
-  if (first == layers.end()) return network;
-  layers.insert(first, layers::flatten());
-  const Sequential flattened(std::move(layers));
-  return fits(flattened) ? flattened : network;
-}
-
-// "64 features", "images of 28×28×1".
-std::string inputs_text(const Shape& example) {
-  if (example.size() == 1) return fmt::format("{} features", example[0]);
-  return fmt::format("images of {}", fmt::join(example, "×"));
+  std::erase_if(layers, [](const Phrase& layer) { return layer.name == "dropout"; });
+  return Sequential(std::move(layers));
 }
 
 void announce(const TrainOptions& options, const Prepared& data, const Model& model,
@@ -217,40 +109,48 @@ void announce(const TrainOptions& options, const Prepared& data, const Model& mo
   for (const ParameterInfo& info : model.network.parameters(model.input)) {
     parameters += element_count(info.shape);
   }
-  fmt::print("data      {}: {} rows to train, {} to test{}\n", options.data, grouped(train_rows),
-             grouped(test_rows), data.held_out ? ", from a file of their own" : "");
-  fmt::print("target    {} ({}), from {}\n", data.encoder.target(), kind, inputs_text(model.input));
+  const char* what = data.encoder.kind() == Encoder::Kind::kText ? "windows" : "rows";
+  fmt::print("data      {}: {} {} to train, {} to test{}\n", options.data.name, grouped(train_rows),
+             what, grouped(test_rows), data.held_out ? ", from a file of their own" : "");
+  fmt::print("target    {} ({}), from {}\n", data.encoder.target(), kind,
+             inputs_text(model.encoder));
   fmt::print("network   {}\n          {} parameters\n", model.network.to_text(),
              grouped(parameters));
-  fmt::print("training  {}, lr {}, {}, batch {}, {} epochs, seed {}\n", fit.optimizer.to_text(),
-             fit.lr, fit.schedule.to_text(), fit.batch, fit.epochs, fit.seed);
+  if (fit.optimizer.is_full_batch()) {
+    fmt::print("training  {}, all rows at once, at most {} steps, seed {}\n",
+               fit.optimizer.to_text(), fit.epochs, fit.seed);
+  } else {
+    fmt::print("training  {}, lr {}, {}, batch {}, {} epochs, seed {}\n", fit.optimizer.to_text(),
+               fit.lr, fit.schedule.to_text(), fit.batch, fit.epochs, fit.seed);
+  }
   std::fflush(stdout);
 }
 
 std::map<std::string, std::string> record(const TrainOptions& options, const FitOptions& fit,
-                                          bool held_out) {
-  std::map<std::string, std::string> entries{{"data", options.data},
+                                          const Prepared& data) {
+  std::map<std::string, std::string> entries{{"data", options.data.name},
                                              {"optimizer", fit.optimizer.to_text()},
                                              {"lr", fmt::format("{}", fit.lr)},
                                              {"schedule", fit.schedule.to_text()},
                                              {"epochs", std::to_string(fit.epochs)},
                                              {"batch", std::to_string(fit.batch)},
                                              {"seed", std::to_string(fit.seed)}};
-  if (held_out) {
+  if (data.held_out) {
     entries["held_out"] = "test files";
   } else {
-    entries["validation"] = fmt::format("{}", options.validation.value_or(kValidation));
+    entries["validation"] = fmt::format("{}", data.validation);
   }
   if (fit.init) entries["init"] = fit.init->to_text();
+  if (fit.label_smoothing > 0) entries["label_smoothing"] = fmt::format("{}", fit.label_smoothing);
+  if (fit.mixup > 0) entries["mixup"] = fmt::format("{}", fit.mixup);
+  if (!fit.augmentation.empty()) entries["augment"] = fit.augmentation.to_text();
   if (fit.clip.norm > 0) entries["clip_norm"] = fmt::format("{}", fit.clip.norm);
   if (fit.clip.value > 0) entries["clip_value"] = fmt::format("{}", fit.clip.value);
   return entries;
 }
 
 void take_weights(Model& model, const Parameters& parameters) {
-  for (const ParameterInfo& info : model.network.parameters(model.input)) {
-    model.parameters.insert_or_assign(info.name, parameters.at(info.name));
-  }
+  model.parameters = final_weights(model.network, model.input, parameters);
 }
 
 FitResult run_fit(const TrainOptions& options, const Prepared& data, Model& model,
@@ -273,33 +173,33 @@ FitResult run_fit(const TrainOptions& options, const Prepared& data, Model& mode
 
 void train(const TrainOptions& options) {
   FitOptions how = fit_options(options);
-  Sequential network;
+  std::optional<Sequential> asked;
   if (!options.model.empty()) {
-    network = parsed("--model", [&] { return Sequential::parse(options.model); });
+    asked = parsed("--model", [&] { return Sequential::parse(options.model); });
   }
   {
     // A place that cannot be written is better known before training.
     const AtomicFile probe(options.output);
   }
-  const Prepared data = prepare(options);
+  const Prepared data = prepare(options.data);
   const std::int64_t rows = data.train.x.shape()[0];
   const Shape example = data.encoder.example_shape();
   const auto classes = static_cast<std::int64_t>(data.train.classes.size());
-  if (options.model.empty()) {
-    network = Sequential::parse(suggested_model(rows, element_count(example), classes));
-  }
-  network = fitted_to(example, classes, network);
+  Sequential network = network_for(data, asked);
+  if (how.optimizer.is_full_batch() && !asked) network = without_dropout(network);
   how.batch = options.batch > 0 ? options.batch : suggested_batch(rows);
-  how.epochs = options.epochs > 0 ? options.epochs : suggested_epochs(rows, how.batch);
+  how.epochs = options.epochs > 0              ? options.epochs
+               : how.optimizer.is_full_batch() ? kFullBatchSteps
+                                               : suggested_epochs(rows, how.batch);
 
   Model model;
   model.network = network;
   model.input = example;
   model.encoder = data.encoder;
-  model.training = record(options, how, data.held_out);
+  model.training = record(options, how, data);
   Shape one = example;
   one.insert(one.begin(), 1);
-  training_step(network, one, classes);  // a network that does not fit is refused here
+  gradient_step(network, one, classes);  // a network that does not fit is refused here
   if (!options.quiet) announce(options, data, model, how);
   const FitResult result = run_fit(options, data, model, how);
   const bool tested = result.validation.rows > 0;
@@ -323,20 +223,27 @@ void add_train(CLI::App& app) {
   CLI::App* sub = app.add_subcommand("train", "Train a network on a table and save the model");
   sub->add_option(
          "data", options->data,
-         "CSV file, built-in data set (see datasets), or a folder of IDX files such as MNIST's")
+         "CSV file, built-in data set (see datasets), folder of IDX files such as MNIST's, or "
+         "with --context or --words a text")
       ->required();
-  sub->add_option("--target", options->target,
+  sub->add_option("--target", options->data.target,
                   "Column to predict, by name or number from 1 (built-in: the last)");
-  sub->add_option("--task", options->task, "What the target is")
+  sub->add_option("--task", options->data.task, "What the target is")
       ->check(CLI::IsMember({"auto", "classification", "regression"}))
       ->capture_default_str();
-  sub->add_option("--missing", options->missing,
+  sub->add_option("--missing", options->data.missing,
                   "Cells that mean \"missing\", as in --missing ?,n/a")
       ->delimiter(',');
-  sub->add_option("--drop", options->drop, "Columns to leave out")->delimiter(',');
-  sub->add_option("--header", options->header, "Whether the first line names the columns")
+  sub->add_option("--drop", options->data.drop, "Columns to leave out")->delimiter(',');
+  sub->add_option("--header", options->data.header, "Whether the first line names the columns")
       ->check(CLI::IsMember({"auto", "yes", "no"}))
       ->capture_default_str();
+  sub->add_option("--context", options->data.context,
+                  "Read the data as a text: predict each character from up to so many before it")
+      ->check(CLI::Range(1, 1000000));
+  sub->add_option("--words", options->data.words,
+                  "Read the data as words, one a line: predict each character from so many before")
+      ->check(CLI::Range(1, 1000));
   sub->add_option(
       "--model", options->model,
       "Layers, as \"linear 128, relu, dropout 0.2, linear 10\" (default: by size of the "
@@ -348,15 +255,22 @@ void add_train(CLI::App& app) {
   sub->add_option("--batch", options->batch, "Rows a step (default: by number of rows)")
       ->check(CLI::Range(1, 1000000000));
   sub->add_option("--optimizer", options->optimizer,
-                  "adadelta, adagrad, adam, adamw, lion, muon, nadam, rmsprop or sgd, with options "
-                  "as in \"sgd momentum=0.9 nesterov\"")
+                  "adadelta, adagrad, adam, adamw, lbfgs, lion, muon, nadam, rmsprop or sgd, with "
+                  "options as in \"sgd momentum=0.9 nesterov\" or \"adamw ema=0.999\"")
       ->capture_default_str();
   sub->add_option("--lr", options->lr, "Learning rate (default: the optimizer's usual one)")
       ->check(finite_number(false));
   sub->add_option("--schedule", options->schedule,
                   "Of the learning rate: constant, cosine, exponential, linear, one_cycle, step, "
-                  "with options as in \"cosine warmup=100 min=0.01\"")
-      ->capture_default_str();
+                  "with options as in \"cosine warmup=100 min=0.01\" (default: cosine)");
+  sub->add_option("--label-smoothing", options->label_smoothing,
+                  "Share of each target that is spread over all classes, as in 0.1")
+      ->check(CLI::Range(0.0, 0.999));
+  sub->add_option("--mixup", options->mixup,
+                  "Mix rows with one another by shares from Beta(A, A), as in 0.2")
+      ->check(finite_number(true));
+  sub->add_option("--augment", options->augment,
+                  "Vary images: flip, crop PIXELS, shift PIXELS, as in \"flip, crop 4\"");
   sub->add_option("--clip-norm", options->clip_norm, "Largest norm of all gradients together")
       ->check(finite_number(false));
   sub->add_option("--clip-value", options->clip_value, "Largest element of a gradient")
@@ -364,9 +278,11 @@ void add_train(CLI::App& app) {
   sub->add_option("--weight-decay", options->weight_decay, "Pull of the weights towards 0")
       ->check(finite_number(true));
   sub->add_option(
-      "--validation", options->validation,
-      "Share of the rows held out to test on (default: 0.2, or the test files of images)");
-  sub->add_option("--seed", options->seed, "Of the split, the first weights, the order and dropout")
+      "--validation", options->data.validation,
+      "Share of the rows held out to test on (default: 0.2, the test files of images, or "
+      "the last 0.1 of a text)");
+  sub->add_option("--seed", options->data.seed,
+                  "Of the split, the first weights, the order and dropout")
       ->capture_default_str();
   sub->add_option("--threads", options->threads, "Threads; 0 is one a core")
       ->check(CLI::Range(0, 1024))

@@ -232,11 +232,30 @@ OptimizerKind muon_kind() {
           .usual_rate = adaptive_rate};
 }
 
+// ── lbfgs ────────────────────────────────────────────────────────────────────
+// Its steps are taken by Lbfgs, outside the graph.
+OptimizerKind lbfgs_kind() {
+  return {.rule = {"lbfgs",
+                   {{.name = "history",
+                     .kind = OptionKind::kInteger,
+                     .fallback = "10",
+                     .minimum = 1,
+                     .maximum = 1000},
+                    at_least_zero("weight_decay", "0"),
+                    {.name = "decay_on",
+                     .kind = OptionKind::kWord,
+                     .fallback = "all",
+                     .check = check_decay_on},
+                    {.name = "lr", .minimum = 0, .optional = true}}},
+          .usual_rate = [](const Phrase&) { return 1.0; }};
+}
+
 const std::vector<OptimizerKind>& optimizer_kinds() {
   static const std::vector<OptimizerKind> kinds{adadelta_kind(),
                                                 adagrad_kind(),
                                                 adam_kind("adam", "0", "all"),
                                                 adam_kind("adamw", "0.01", "matrices"),
+                                                lbfgs_kind(),
                                                 lion_kind(),
                                                 muon_kind(),
                                                 nadam_kind(),
@@ -291,12 +310,24 @@ double Optimizer::usual_rate() const {
   return phrase_.word("lr").empty() ? kind_of(*this).usual_rate(phrase_) : phrase_.real("lr");
 }
 
+bool Optimizer::is_full_batch() const { return kind_of(*this).next == nullptr; }
+
+bool Optimizer::averages() const {
+  return phrase_.options.contains("ema") && phrase_.real("ema") > 0;
+}
+
+bool Optimizer::decays(const Shape& parameter) const {
+  return phrase_.word("decay_on") == "all" || parameter.size() >= 2;
+}
+
 void apply(const Optimizer& optimizer, Value loss, const std::vector<Value>& parameters, Value lr,
            Value step, Clip clip) {
   Graph& graph = loss.graph();
   const Phrase& phrase = optimizer.phrase();
   const OptimizerKind& kind = kind_of(optimizer);
-  const bool all = phrase.word("decay_on") == "all";
+  if (optimizer.is_full_batch()) {
+    throw UsageError(phrase.name + " has no update op: it works on all data at once, in fit()");
+  }
   const double l1 = phrase.real("l1");
   const double average = phrase.real("ema");
   const std::vector<Value> gradients = clipped(gradient(loss, parameters), clip);
@@ -312,7 +343,7 @@ void apply(const Optimizer& optimizer, Value loss, const std::vector<Value>& par
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Value w = parameters[i];
     Update update{phrase, w, gradients[i], lr, step, {}, shared, 0};
-    if (all || is_matrix(w)) {
+    if (optimizer.decays(w.shape())) {
       update.weight_decay = phrase.real("weight_decay");
       if (l1 != 0) update.g = update.g + l1 * sign(w);
     }

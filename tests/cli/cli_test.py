@@ -160,6 +160,60 @@ class Works(Case):
         self.assertIn("30 rows to train, 10 to test\n", out)
         self.assertIn("network   flatten, linear 32", out)
 
+    def test_images_are_varied_mixed_and_averaged(self):
+        write_images(self.root / "shapes", 40, 12)
+        command = ["train", "shapes", "--quiet", "--epochs", "3", "--augment", "flip, crop 1", "--mixup",
+                   "0.2", "--label-smoothing", "0.1", "--optimizer", "lion ema=0.9"]
+        for name, threads in (("a", 1), ("b", 2)):
+            self.succeed(*command, "--threads", threads, "-o", name)
+        self.assertEqual((self.root / "a").read_bytes(), (self.root / "b").read_bytes())
+        self.succeed("evaluate", "a", "shapes")
+        self.fail_with(2, "--augment: column 1", '"flip"', run=["train", "shapes", "--augment", "flp"])
+        self.fail_with(2, "is for images", run=["train", "iris", "--augment", "flip"])
+
+    def test_lbfgs_trains_on_all_rows(self):
+        out = self.succeed("train", "iris", "--optimizer", "lbfgs weight_decay=0.01", "--model",
+                           "linear 3")
+        self.assertIn("training  lbfgs weight_decay=0.01, all rows at once, at most 100 steps", out)
+        self.assertRegex(out, r"accuracy (9|100)")
+        self.assertIn("network   linear 256, relu, linear 128, relu, linear 10",
+                      self.succeed("train", "digits", "--optimizer", "lbfgs", "--epochs", "2"))
+        self.fail_with(2, "dropout", "lbfgs", run=["train", "iris", "--optimizer", "lbfgs", "--model",
+                                                   "dropout 0.1, linear 3"])
+        self.fail_with(2, "schedule", run=["train", "iris", "--optimizer", "lbfgs", "--schedule",
+                                           "cosine"])
+
+    def test_a_text_is_learned_measured_and_written(self):
+        self.write("t.txt", "abcd\n" * 200)
+        out = self.succeed("train", "t.txt", "--context", "10", "--epochs", "30", "-o", "m")
+        self.assertIn("t.txt: 89 windows to train, 9 to test", out)
+        self.assertIn("target    character (5 classes), from up to 10 characters before each", out)
+        self.assertIn("network   embedding 64 vocabulary=5, lstm 128 sequence, linear 5", out)
+        self.assertIn("a character, accuracy", self.succeed("evaluate", "m", "t.txt"))
+        text = self.succeed("generate", "m", "--prompt", "cd", "--length", "30", "--temperature", "0")
+        self.assertEqual(text[:20], "cd\nabcd\nabcd\nabcd\na")
+        self.assertEqual(len(text), 33)
+        self.fail_with(2, "generate", run=["predict", "m", "t.txt"])
+        self.fail_with(1, "--prompt:1:2", '"x"', run=["generate", "m", "--prompt", "ax"])
+        self.write("short.txt", "abc")
+        self.fail_with(1, "3 characters", run=["train", "short.txt", "--context", "10"])
+
+    def test_words_are_learned_and_written(self):
+        self.write("w.txt", "anna\nbob\neve\notto\n" * 30)
+        out = self.succeed("train", "w.txt", "--words", "3", "--epochs", "40", "-o", "m")
+        self.assertIn("from the 3 characters before", out)
+        self.assertIn("network   embedding 10 vocabulary=8, flatten, linear 200, tanh, linear 8", out)
+        words = self.succeed("generate", "m", "--words", "30").split()
+        self.assertEqual(len(words), 30)
+        self.assertGreater(len([w for w in words if w in ("anna", "bob", "eve", "otto")]), 25)
+        self.assertEqual(self.succeed("generate", "m", "--words", "1", "--prompt", "ot"), "otto\n")
+        self.assertIn("characters", self.succeed("evaluate", "m", "w.txt"))
+        self.fail_with(2, "--context", "--words", run=["train", "w.txt", "--words", "3", "--context", "3"])
+        self.write("bad.txt", "j.r.\n")
+        self.fail_with(1, "bad.txt:1", run=["train", "bad.txt", "--words", "3"])
+        self.succeed("train", "iris", "--quiet", "--epochs", "1", "-o", "rows")
+        self.fail_with(2, "answers rows", run=["generate", "rows"])
+
     def test_bad_images_are_named(self):
         write_images(self.root / "shapes", 40, 12)
         self.fail_with(2, "--target", run=["train", "shapes", "--target", "kind"])
@@ -178,7 +232,7 @@ class Works(Case):
         self.fail_with(2, "empty", "a folder without images", run=["train", "empty"])
 
     def test_help_is_no_failure(self):
-        for command in ([], ["train"], ["evaluate"], ["predict"], ["datasets"]):
+        for command in ([], ["train"], ["evaluate"], ["predict"], ["generate"], ["datasets"]):
             self.assertIn("chainrule", self.succeed(*command, "--help"))
 
 

@@ -14,6 +14,7 @@ import sys
 import numpy as np
 
 STEPS = 100
+LBFGS_STEPS = 30  # after 40, rounding in the last place grows to more than 1e-9
 
 
 def loss_and_gradients(p, x, t):
@@ -174,6 +175,108 @@ def with_average(rule, decay):
     return follow
 
 
+def cubic_minimum(a, fa, ga, b, fb, gb):
+    """Nocedal & Wright, equation 3.59, between a < b; None when the cubic has no minimum."""
+    d1 = ga + gb - 3 * (fa - fb) / (a - b)
+    inner = d1**2 - ga * gb
+    if inner < 0:
+        return None
+    d2 = np.sqrt(inner)
+    return b - (b - a) * (gb + d2 - d1) / (gb - ga + 2 * d2)
+
+
+def wolfe_search(phi, f0, g0, t, reach, c1=1e-4, c2=0.9, most=25, tolerance=1e-9):
+    """A step with the strong Wolfe conditions: algorithms 3.5 and 3.6 with minFunc's safeguards.
+
+    phi(t) is (f, slope, gradient). Returns t, f, gradient.
+    """
+    def cubic(p, q, low, high):
+        p, q = sorted([p, q], key=lambda e: e[0])
+        at = cubic_minimum(p[0], p[1], p[2], q[0], q[1], q[2])
+        return (low + high) / 2 if at is None else min(max(at, low), high)
+
+    start = (0.0, f0, g0, None)
+    old, new, asked, found = start, (t, *phi(t)), 1, False
+    while asked <= most:
+        if new[1] > f0 + c1 * new[0] * g0 or (asked > 2 and new[1] >= old[1]) or (
+                new[2] >= 0 and abs(new[2]) > -c2 * g0):
+            found = True
+            break
+        if abs(new[2]) <= -c2 * g0:
+            return new[0], new[1], new[3]
+        t = cubic(old, new, new[0] + 0.01 * (new[0] - old[0]), 10 * new[0])
+        old, new, asked = new, (t, *phi(t)), asked + 1
+    low, high = sorted([old if found else start, new], key=lambda e: e[1])
+    near_end = False
+    while asked <= most and abs(high[0] - low[0]) * reach >= tolerance:
+        left, right = sorted([low[0], high[0]])
+        t, tenth = cubic(low, high, left, right), 0.1 * (right - left)
+        if min(right - t, t - left) < tenth:
+            if near_end or not left < t < right:
+                t = right - tenth if abs(t - right) < abs(t - left) else left + tenth
+                near_end = False
+            else:
+                near_end = True
+        else:
+            near_end = False
+        new, asked = (t, *phi(t)), asked + 1
+        if new[1] > f0 + c1 * t * g0 or new[1] >= low[1]:
+            low, high = sorted([low, new], key=lambda e: e[1])
+        else:
+            if abs(new[2]) <= -c2 * g0:
+                return new[0], new[1], new[3]
+            if new[2] * (high[0] - low[0]) >= 0:
+                high = low
+            low = new
+    return low[0], low[1], low[3]
+
+
+def lbfgs(start, x, t, steps, history=10, rate=1.0):
+    """The losses before each step, and where it ends."""
+    shapes = {k: v.shape for k, v in start.items()}
+
+    def loss_at(vector):
+        p, at = {}, 0
+        for k, shape in shapes.items():
+            p[k] = vector[at:at + int(np.prod(shape))].reshape(shape)
+            at += p[k].size
+        loss, g = loss_and_gradients(p, x, t)
+        return loss, np.concatenate([g[k].ravel() for k in shapes]), p
+
+    w = np.concatenate([v.ravel() for v in start.values()])
+    f, g, _ = loss_at(w)
+    pairs, losses = [], []
+    for step in range(steps):
+        losses.append(float(f))
+        if np.abs(g).max() <= 1e-7:
+            break
+        # The inverse Hessian as a matrix, by the product form of BFGS (equation 7.16).
+        h = np.eye(w.size) * (pairs[-1][0] @ pairs[-1][1] / (pairs[-1][1] @ pairs[-1][1])
+                              if pairs else 1.0)
+        for s, y in pairs:
+            v = np.eye(w.size) - np.outer(y, s) / (s @ y)
+            h = v.T @ h @ v + np.outer(s, s) / (s @ y)
+        d = -h @ g
+        slope = g @ d
+        if slope > -1e-9:
+            break
+
+        def phi(a):
+            value, gradient, _ = loss_at(w + a * d)
+            return value, gradient @ d, gradient
+
+        first = rate * min(1.0, 1 / np.abs(g).sum()) if step == 0 else rate
+        a, f_next, g_next = wolfe_search(phi, f, slope, first, np.abs(d).max())
+        if (a * d) @ (g_next - g) > 1e-10:
+            pairs = (pairs + [(a * d, g_next - g)])[-history:]
+        moved, f, g, w = abs(f_next - f), f_next, g_next, w + a * d
+        if a * np.abs(d).max() <= 1e-9 or moved < 1e-9:
+            break
+    return losses, loss_at(w)[2]
+
+
+LBFGS_CASES = [("lbfgs", {}), ("lbfgs history=3", dict(history=3))]
+
 CASES = [
     ("sgd", sgd, {}, 0.1, 0, 0),
     ("sgd weight_decay=0.01", sgd, dict(weight_decay=0.01), 0.1, 0, 0),
@@ -287,6 +390,22 @@ def compare_with_torch(x, t, start):
             rule(q, clip(g, norm, value), s, lr, step, **options)
         worst = max(np.abs(p[k].detach().numpy() - q[k]).max() for k in p)
         print(f"{text:60} {worst:.1e}")
+    for text, options in LBFGS_CASES:
+        p = {k: torch.tensor(v, requires_grad=True) for k, v in start.items()}
+        optimizer = torch.optim.LBFGS(p.values(), 1.0, max_iter=LBFGS_STEPS,
+                                      max_eval=10 * STEPS, history_size=options.get("history", 10),
+                                      line_search_fn="strong_wolfe")
+
+        def closure():
+            optimizer.zero_grad()
+            loss = (((x @ p["w1"] + p["b1"]).tanh() @ p["w2"] + p["b2"] - t) ** 2).mean()
+            loss.backward()
+            return loss
+
+        optimizer.step(closure)
+        losses, q = lbfgs(start, x.numpy(), t.numpy(), LBFGS_STEPS, **options)
+        worst = max(np.abs(p[k].detach().numpy() - q[k]).max() for k in p)
+        print(f"{text:60} {worst:.1e} after {len(losses)} steps, loss {losses[-1]:.6f}")
 
 
 def numbers(array):
@@ -313,8 +432,13 @@ def main():
         if "average" in s:
             case["average"] = {k: numbers(v) for k, v in s["average"].items()}
         cases.append(case)
+    full_batch = []
+    for text, options in LBFGS_CASES:
+        losses, p = lbfgs(start, x, t, LBFGS_STEPS, **options)
+        full_batch.append({"optimizer": text, "losses": losses,
+                           "end": {k: numbers(v) for k, v in p.items()}})
     golden = {"x": numbers(x), "t": numbers(t), "start": {k: numbers(v) for k, v in start.items()},
-              "steps": STEPS, "loss_every": 11, "cases": cases}
+              "steps": STEPS, "loss_every": 11, "cases": cases, "full_batch": full_batch}
     path = pathlib.Path(__file__).with_name("golden.json")
     path.write_text(json.dumps(golden, indent=1) + "\n")
 
