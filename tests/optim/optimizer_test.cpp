@@ -174,7 +174,8 @@ TEST_CASE("L-BFGS follows its golden trajectory on the reference backend") {
     const Evaluation run(graph, feed);
     at = 0;
     for (const Value& d : gradients) {
-      for (const double v : run.value(d).values<double>()) gradient_out[at++] = v;
+      const Tensor value = run.value(d);
+      for (const double v : value.values<double>()) gradient_out[at++] = v;
     }
     return run.scalar(loss);
   };

@@ -189,7 +189,8 @@ TEST_CASE("a loader gives the same batch whether it was prepared ahead or not") 
   const Augmentation augmentation = Augmentation::parse("flip, crop 1");
   Loader loader(data.x, augmentation, 3);
   Loader other(data.x, augmentation, 3);
-  Loader plain(data.x, Augmentation(), 3);
+  const Augmentation none;
+  Loader plain(data.x, none, 3);
   const std::vector<std::int64_t> a{3, 1, 4, 1, 5, 9, 2, 6};
   const std::vector<std::int64_t> b{5, 3, 5, 8, 9, 7, 9, 3};
   std::vector<std::byte> got(8 * 16 * sizeof(float));
