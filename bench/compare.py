@@ -88,13 +88,29 @@ SEQUENCE_MODES = [
 ]
 
 
+# Of convolutional networks.
+IMAGE_MODES = [
+    ("PyTorch", "modules, default", {}, {}),
+    ("PyTorch", "modules, fused, malloc", {"update": "fused"}, KEEP_MEMORY),
+    ("PyTorch", "modules, channels last, fused, malloc",
+     {"update": "fused", "layout": "channels_last"}, KEEP_MEMORY),
+    ("PyTorch", "modules, channels last, fused, malloc, bound",
+     {"update": "fused", "layout": "channels_last", "bound": True}, KEEP_MEMORY | BIND),
+    ("PyTorch", "compiled loss, fused, malloc", {"update": "fused", "compile": "default"}, KEEP_MEMORY),
+    ("PyTorch", "compiled loss, channels last, fused, malloc",
+     {"update": "fused", "layout": "channels_last", "compile": "default"}, KEEP_MEMORY),
+]
+
+
 def modes_of(workload):
-    return SEQUENCE_MODES if WORKLOADS[workload]["model"] == "char-lstm" else MODES
+    by_model = {"char-lstm": SEQUENCE_MODES, "lenet": IMAGE_MODES, "resnet20": IMAGE_MODES}
+    return by_model.get(WORKLOADS[workload]["model"], MODES)
 
 
 # With --quick only these are tried: the best ones where this was last measured.
 QUICK = {"eager, direct, malloc", "compiled gradient, C++ wrapper, direct, malloc",
          "compiled step, C++ wrapper, malloc", "jit, malloc", "malloc",
+         "modules, channels last, fused, malloc", "compiled loss, channels last, fused, malloc",
          "nn.LSTM, fused, malloc", "nn.LSTM, fused, malloc, time first"}
 
 

@@ -101,7 +101,8 @@ struct Model {
   const char* name;
   Workload (*make)();
 };
-constexpr Model kModels[] = {{"char-lstm", make_char_lstm}};
+constexpr Model kModels[] = {
+    {"lenet", make_lenet}, {"resnet20", make_resnet20}, {"char-lstm", make_char_lstm}};
 
 }  // namespace
 

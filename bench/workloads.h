@@ -18,6 +18,11 @@ struct Workload {
   Tensor t;                      // [batches, B] or [batches, B, T] i32
 };
 
+/// conv3×3 32, ReLU, pool, conv3×3 64, ReLU, pool, linear 128, ReLU, linear 10; 28×28, batch 64,
+/// Adam.
+Workload make_lenet();
+/// CIFAR's ResNet-20 with batch norm on 32×32×3, batch 128, SGD with momentum.
+Workload make_resnet20();
 /// Vocabulary 65, embedding 64, LSTM 256, 64 steps, batch 32, Adam, gradients clipped to norm 1.
 Workload make_char_lstm();
 

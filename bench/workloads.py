@@ -11,6 +11,8 @@ WORKLOADS = {
     "notebook": {"model": "mlp", "optimizer": "sgd", "lr": 0.01},
     "mlp-small": {"model": "mlp", "optimizer": "sgd", "lr": 0.1},
     "mlp-large": {"model": "mlp", "optimizer": "adam", "lr": 1e-3},
+    "lenet": {"model": "lenet", "optimizer": "adam", "lr": 1e-3},
+    "resnet20": {"model": "resnet20", "optimizer": "sgd", "lr": 0.1},
     "char-lstm": {"model": "char-lstm", "optimizer": "adam", "lr": 1e-3, "clip": 1.0},
 }
 

@@ -1,15 +1,17 @@
 # Every test that ctest runs: the doctest program, the test of the floor check, and a project that uses
 # the installed package. A file tests/**/*_test.cpp is found by itself.
 
+find_package(Python3 COMPONENTS Interpreter REQUIRED)
+
 file(GLOB_RECURSE test_sources CONFIGURE_DEPENDS tests/*_test.cpp tests/support/*.cpp)
 add_executable(chainrule_tests tests/main.cpp ${test_sources})
 chainrule_program(chainrule_tests)
 target_include_directories(chainrule_tests PRIVATE tests)
-target_compile_definitions(chainrule_tests PRIVATE CHAINRULE_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+target_compile_definitions(chainrule_tests PRIVATE CHAINRULE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
+  CHAINRULE_PYTHON="${Python3_EXECUTABLE}")
 target_link_libraries(chainrule_tests PRIVATE hwy::hwy Threads::Threads)
 add_test(NAME chainrule_tests COMMAND chainrule_tests)
 
-find_package(Python3 COMPONENTS Interpreter REQUIRED)
 add_test(NAME check_layers
   COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/tools/check_layers_test.py)
 
@@ -32,4 +34,15 @@ add_test(NAME notebook COMMAND sh -c
 
 # The command line, driven as a person would.
 add_test(NAME cli COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/cli/cli_test.py
+  $<TARGET_FILE:chainrule_cli>)
+
+# The page that explain writes, in a browser where there is one.
+add_executable(make_pages tests/explain/make_pages.cpp)
+chainrule_program(make_pages)
+add_test(NAME explain_page
+  COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/explain/page_test.py $<TARGET_FILE:make_pages>)
+set_tests_properties(explain_page PROPERTIES SKIP_RETURN_CODE 77)
+
+# check and explain on networks.
+add_test(NAME network COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/cli/network_test.py
   $<TARGET_FILE:chainrule_cli>)

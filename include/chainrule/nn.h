@@ -79,6 +79,38 @@ Phrase reshape(const Shape& extents);
 /// Row x of a table, W[x]: [B, …] i32, each 0 … vocabulary − 1, → [B, …, units].
 Phrase embedding(std::int64_t units, std::int64_t vocabulary);
 
+/// What the convolutions have in common; a number stands for both directions, "3x5" for 3 × 5.
+struct ConvolutionLayer {
+  std::string kernel = "3";
+  std::string stride = "1";
+  std::string padding = "same";  // or "valid", or a number of pixels
+  std::string dilation = "1";
+  std::int64_t groups = 1;  // as many as there are channels: depthwise
+  bool bias = true;
+};
+/// [B, H, W, C] → [B, OH, OW, units]; W: [KH, KW, C/groups, units], b: [units].
+Phrase conv2d(std::int64_t units, const ConvolutionLayer& options = {});
+/// [B, T, C] → [B, OT, units].
+Phrase conv1d(std::int64_t units, const ConvolutionLayer& options = {});
+/// [B, H, W, C] → [B, (H − 1)·stride + kernel, …, units].
+Phrase conv2d_transpose(std::int64_t units, std::int64_t kernel = 2, std::int64_t stride = 2);
+/// [B, H, W, C] → [B, OH, OW, C], or [B, T, C] → [B, OT, C]; a window moves by its own size.
+Phrase max_pool(std::int64_t kernel = 2);
+Phrase average_pool(std::int64_t kernel = 2);
+/// [B, …, C] → [B, C].
+Phrase global_max_pool();
+Phrase global_average_pool();
+
+/// y = γ ⊙ (x − μ)/√(σ² + ε) + β for each feature, with μ and σ² of the batch in training, and in
+/// prediction the running ones, which move by `momentum` a step.  Source: Ioffe & Szegedy, 2015.
+Phrase batch_norm(double momentum = 0.1);
+/// The same with μ and σ² of each row of features.  Source: Ba et al., 2016.
+Phrase layer_norm();
+/// y = γ ⊙ x/√(mean x² + ε) over the features.  Source: Zhang & Sennrich, 2019.
+Phrase rms_norm();
+/// μ and σ² of each example's groups of channels.  Source: Wu & He, 2018.
+Phrase group_norm(std::int64_t groups);
+
 /// What the recurrent layers have in common.
 struct RecurrentLayer {
   std::int64_t layers = 1;  // one above the other

@@ -19,6 +19,7 @@ namespace chainrule {
 struct NumpyAssignment {
   std::string target;      // "dZ1"
   std::string expression;  // the right-hand side as it stands in the file
+  std::string function;    // the def in which it stands; "" at top level
   bool in_place = false;   // `-=` and the like, or an assignment to elements of the target
   int line = 0;            // of the statement's first character, from 1
   int column = 0;          // from 1

@@ -78,6 +78,10 @@ Value sqrt(Value x);
 Value abs(Value x);
 /// y = −1, 0 or 1.  gradient 0.
 Value sign(Value x);
+/// y = sin x.  gradient dx = dy ⊙ cos x.
+Value sin(Value x);
+/// y = cos x.  gradient dx = −dy ⊙ sin x.
+Value cos(Value x);
 /// y = 2/√π ∫₀ˣ e^(−t²) dt.  gradient dx = dy ⊙ 2/√π e^(−x²).
 Value erf(Value x);
 /// y = x².  gradient dx = 2 dy ⊙ x.
@@ -183,6 +187,16 @@ Value argmax(Value x);
 ///
 /// Example:  Value logits = matmul(x, w);   // [32,784]·[784,10] → [32,10]
 Value matmul(Value a, Value b);
+
+// ── normalisation ────────────────────────────────────────────────────────────
+
+/// y = gamma ⊙ (x − mean) / √(variance + epsilon) + beta, computed as x ⊙ scale + shift.
+///
+/// x: [..., C]    mean, variance, gamma, beta: [C]    y: [..., C]
+/// scale = gamma / √(variance + epsilon) and shift = beta − mean ⊙ scale are C numbers, so that the
+/// elements cost one product and one sum.  Source: Ioffe & Szegedy, 2015.
+Value normalize(Value x, Value mean, Value variance, Value gamma, Value beta,
+                double epsilon = 1e-5);
 
 // ── softmax and losses ───────────────────────────────────────────────────────
 

@@ -13,58 +13,34 @@
 namespace chainrule::cli {
 namespace {
 
-Task task_of(const std::string& text) {
-  if (text == "classification") return Task::kClassification;
-  return text == "regression" ? Task::kRegression : Task::kAuto;
-}
-
-// The table and the name of its target.
-std::pair<Table, std::string> load(const DataOptions& options) {
-  CsvOptions csv;
-  csv.missing = options.missing;
-  csv.header = options.header == "yes"  ? Header::kYes
-               : options.header == "no" ? Header::kNo
-                                        : Header::kAuto;
-  Table table = load_table(options.name, csv);
-  if (!options.target.empty()) return {std::move(table), options.target};
-  if (!is_builtin(options.name)) {
-    std::string names;
-    for (std::size_t i = 0; i < std::min<std::size_t>(table.columns.size(), 20); ++i) {
-      names += (i == 0 ? "" : ", ") + table.columns[i].name;
-    }
-    if (table.columns.size() > 20) names += ", …";
-    throw UsageError("--target is needed: the column to predict, one of " + names);
-  }
-  std::string last = table.columns.back().name;
-  return {std::move(table), std::move(last)};
-}
-
 constexpr double kValidation = 0.2;
 constexpr double kTextValidation = 0.1;
 
 Prepared prepare_table(const DataOptions& options) {
-  const auto [table, target] = load(options);
-  const Task task = task_of(options.task);
+  const auto [table, target] = load_with_target(options.table);
+  const Task task = task_of(options.table);
   const Split rows = split(table.rows(), options.validation.value_or(kValidation), options.seed,
                            strata(table, target, task));
   Prepared result;
   result.validation = options.validation.value_or(kValidation);
-  result.encoder = Encoder::fit(
-      table, rows.train,
-      {.target = target, .drop = options.drop, .task = task, .missing = options.missing});
+  result.encoder = Encoder::fit(table, rows.train,
+                                {.target = target,
+                                 .drop = options.table.drop,
+                                 .task = task,
+                                 .missing = options.table.missing});
   result.train = result.encoder.encode(table, rows.train);
   if (!rows.test.empty()) result.test = result.encoder.encode(table, rows.test);
   return result;
 }
 
 void require_no_table_options(const DataOptions& options, const std::string& what) {
-  if (options.target.empty() && options.drop.empty() && options.missing.empty() &&
-      options.task != "regression" && options.header == "auto") {
+  if (options.table.target.empty() && options.table.drop.empty() && options.table.missing.empty() &&
+      options.table.task != "regression" && options.table.header == "auto") {
     return;
   }
   throw UsageError(fmt::format(
       "{}: {}; --target, --drop, --missing, --header and --task regression are for tables",
-      options.name, what));
+      options.table.data, what));
 }
 
 double share_of(const DataOptions& options, double usual) {
@@ -81,7 +57,7 @@ Prepared prepare_images(const DataOptions& options, const IdxFiles& files) {
   require_no_table_options(options, "images with labels");
   if (files.train_images.empty() || files.train_labels.empty()) {
     throw UsageError(fmt::format(
-        "{}: no {}", options.name,
+        "{}: no {}", options.table.data,
         files.train_images.empty() ? "images to train on, such as train-images-idx3-ubyte"
                                    : "labels beside the images, such as train-labels-idx1-ubyte"));
   }
@@ -113,9 +89,9 @@ Prepared prepare_images(const DataOptions& options, const IdxFiles& files) {
 // The end of a text is held out, as whoever reads on has not seen it.
 Prepared prepare_text(const DataOptions& options) {
   require_no_table_options(options, "a text");
-  const std::string text = read_text(options.name);
-  const std::vector<std::string> vocabulary = characters_of(text, options.name);
-  const std::vector<std::int32_t> tokens = encode_text(text, vocabulary, options.name);
+  const std::string text = read_text(options.table.data);
+  const std::vector<std::string> vocabulary = characters_of(text, options.table.data);
+  const std::vector<std::int32_t> tokens = encode_text(text, vocabulary, options.table.data);
   const auto held = static_cast<std::size_t>(share_of(options, kTextValidation) *
                                              static_cast<double>(tokens.size()));
   const std::span<const std::int32_t> all(tokens);
@@ -129,7 +105,7 @@ Prepared prepare_text(const DataOptions& options) {
 
 Prepared prepare_words(const DataOptions& options) {
   require_no_table_options(options, "words");
-  const std::vector<std::string> words = read_words(options.name);
+  const std::vector<std::string> words = read_words(options.table.data);
   const std::vector<std::string> vocabulary = characters_of(words);
   const Split rows = split(static_cast<std::int64_t>(words.size()),
                            share_of(options, kTextValidation), options.seed);
@@ -192,7 +168,7 @@ Prepared prepare(const DataOptions& options) {
   }
   if (options.context > 0) return prepare_text(options);
   if (options.words > 0) return prepare_words(options);
-  const std::optional<IdxFiles> files = find_idx_files(options.name);
+  const std::optional<IdxFiles> files = find_idx_files(options.table.data);
   return files ? prepare_images(options, *files) : prepare_table(options);
 }
 

@@ -4,20 +4,15 @@
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "chainrule/data.h"
 #include "chainrule/nn.h"
+#include "cli/option_values.h"
 
 namespace chainrule::cli {
 
 struct DataOptions {
-  std::string name;  // a file, a folder, or a built-in data set
-  std::string target;
-  std::string task = "auto";
-  std::vector<std::string> missing;
-  std::vector<std::string> drop;
-  std::string header = "auto";
+  TableOptions table;        // its `data` is a file, a folder, or a built-in data set
   std::int64_t context = 0;  // the data are a text, seen in windows of so many characters
   std::int64_t words = 0;    // the data are words, of which so many characters are seen
   std::optional<double> validation;

@@ -6,13 +6,14 @@
 #include <iostream>
 
 #include "base/atomic_file.h"
-#include "base/phrase_rules.h"
 #include "chainrule/error.h"
 #include "chainrule/model.h"
 #include "cli/commands.h"
+#include "cli/option_values.h"
 #include "cli/prepare.h"
 #include "cli/progress.h"
 #include "cli/source.h"
+#include "cli/toml_options.h"
 
 namespace chainrule::cli {
 namespace {
@@ -23,54 +24,19 @@ struct TrainOptions {
   std::string init;
   std::int64_t epochs = 0;
   std::int64_t batch = 0;
-  std::string optimizer = "adam";
-  double lr = 0;
+  UpdateOptions update{.optimizer = "adam"};
   std::string schedule;  // "": the optimizer's usual one
   double label_smoothing = 0;
   double mixup = 0;
   std::string augment;
-  double clip_norm = 0;
-  double clip_value = 0;
-  std::optional<double> weight_decay;
   int threads = 0;
   std::string output = "model.safetensors";
   bool quiet = false;
 };
 
-// A message about an option's text begins with the option.
-template <typename Parse>
-auto parsed(const std::string& option, Parse parse) {
-  try {
-    return parse();
-  } catch (const UsageError& error) {
-    throw UsageError(option + ": " + error.what());
-  }
-}
-
-// CLI11's own checks let NaN and infinity pass.
-CLI::Validator finite_number(bool zero_too) {
-  const std::string what = zero_too ? "a number, at least 0" : "a positive number";
-  return CLI::Validator(
-      [what, zero_too](std::string& text) {
-        double value = 0;
-        const bool good = parse_number(text, value) && (zero_too ? value >= 0 : value > 0);
-        return good ? std::string() : fmt::format("expected {}, got \"{}\"", what, text);
-      },
-      "NUMBER");
-}
-
-Optimizer optimizer_of(const TrainOptions& options) {
-  Optimizer plain = parsed("--optimizer", [&] { return Optimizer::parse(options.optimizer); });
-  if (!options.weight_decay) return plain;
-  return parsed("--weight-decay", [&] {
-    return Optimizer::parse(
-        fmt::format("{} weight_decay={}", options.optimizer, *options.weight_decay));
-  });
-}
-
 FitOptions fit_options(const TrainOptions& options) {
   FitOptions fit;
-  fit.optimizer = optimizer_of(options);
+  fit.optimizer = optimizer_of(options.update);
   if (!options.schedule.empty() || !fit.optimizer.is_full_batch()) {
     fit.schedule = parsed("--schedule", [&] {
       return Schedule::parse(options.schedule.empty() ? "cosine" : options.schedule);
@@ -79,8 +45,8 @@ FitOptions fit_options(const TrainOptions& options) {
   if (!options.init.empty()) {
     fit.init = parsed("--init", [&] { return Initializer::parse(options.init); });
   }
-  fit.lr = options.lr > 0 ? options.lr : fit.optimizer.usual_rate();
-  fit.clip = {.norm = options.clip_norm, .value = options.clip_value};
+  fit.lr = options.update.lr > 0 ? options.update.lr : fit.optimizer.usual_rate();
+  fit.clip = options.update.clip;
   fit.label_smoothing = options.label_smoothing;
   fit.mixup = options.mixup;
   fit.augmentation = parsed("--augment", [&] { return Augmentation::parse(options.augment); });
@@ -110,8 +76,9 @@ void announce(const TrainOptions& options, const Prepared& data, const Model& mo
     parameters += element_count(info.shape);
   }
   const char* what = data.encoder.kind() == Encoder::Kind::kText ? "windows" : "rows";
-  fmt::print("data      {}: {} {} to train, {} to test{}\n", options.data.name, grouped(train_rows),
-             what, grouped(test_rows), data.held_out ? ", from a file of their own" : "");
+  fmt::print("data      {}: {} {} to train, {} to test{}\n", options.data.table.data,
+             grouped(train_rows), what, grouped(test_rows),
+             data.held_out ? ", from a file of their own" : "");
   fmt::print("target    {} ({}), from {}\n", data.encoder.target(), kind,
              inputs_text(model.encoder));
   fmt::print("network   {}\n          {} parameters\n", model.network.to_text(),
@@ -128,13 +95,11 @@ void announce(const TrainOptions& options, const Prepared& data, const Model& mo
 
 std::map<std::string, std::string> record(const TrainOptions& options, const FitOptions& fit,
                                           const Prepared& data) {
-  std::map<std::string, std::string> entries{{"data", options.data.name},
-                                             {"optimizer", fit.optimizer.to_text()},
-                                             {"lr", fmt::format("{}", fit.lr)},
-                                             {"schedule", fit.schedule.to_text()},
-                                             {"epochs", std::to_string(fit.epochs)},
-                                             {"batch", std::to_string(fit.batch)},
-                                             {"seed", std::to_string(fit.seed)}};
+  std::map<std::string, std::string> entries{
+      {"data", options.data.table.data},      {"optimizer", fit.optimizer.to_text()},
+      {"lr", fmt::format("{}", fit.lr)},      {"schedule", fit.schedule.to_text()},
+      {"epochs", std::to_string(fit.epochs)}, {"batch", std::to_string(fit.batch)},
+      {"seed", std::to_string(fit.seed)}};
   if (data.held_out) {
     entries["held_out"] = "test files";
   } else {
@@ -169,6 +134,12 @@ FitResult run_fit(const TrainOptions& options, const Prepared& data, Model& mode
     throw NonFiniteError(fmt::format("{}; they are saved in {}", error.what(), options.output),
                          error.step, error.node, error.nan_count, error.inf_count);
   }
+}
+
+void read_toml(CLI::App& sub, const std::string& data) {
+  const std::string path = data;  // the file fills the option that named it
+  fill_from_toml(sub, path);
+  if (data == path) throw UsageError(path + ": \"data\" is missing, as data = \"digits\"");
 }
 
 void train(const TrainOptions& options) {
@@ -222,22 +193,11 @@ void add_train(CLI::App& app) {
   auto options = std::make_shared<TrainOptions>();
   CLI::App* sub = app.add_subcommand("train", "Train a network on a table and save the model");
   sub->add_option(
-         "data", options->data,
-         "CSV file, built-in data set (see datasets), folder of IDX files such as MNIST's, or "
-         "with --context or --words a text")
+         "data", options->data.table.data,
+         "CSV file, built-in data set (see datasets), folder of IDX files such as MNIST's, with "
+         "--context or --words a text, or a TOML file with these options as keys")
       ->required();
-  sub->add_option("--target", options->data.target,
-                  "Column to predict, by name or number from 1 (built-in: the last)");
-  sub->add_option("--task", options->data.task, "What the target is")
-      ->check(CLI::IsMember({"auto", "classification", "regression"}))
-      ->capture_default_str();
-  sub->add_option("--missing", options->data.missing,
-                  "Cells that mean \"missing\", as in --missing ?,n/a")
-      ->delimiter(',');
-  sub->add_option("--drop", options->data.drop, "Columns to leave out")->delimiter(',');
-  sub->add_option("--header", options->data.header, "Whether the first line names the columns")
-      ->check(CLI::IsMember({"auto", "yes", "no"}))
-      ->capture_default_str();
+  add_table_options(*sub, options->data.table);
   sub->add_option("--context", options->data.context,
                   "Read the data as a text: predict each character from up to so many before it")
       ->check(CLI::Range(1, 1000000));
@@ -254,12 +214,7 @@ void add_train(CLI::App& app) {
       ->check(CLI::Range(1, 1000000000));
   sub->add_option("--batch", options->batch, "Rows a step (default: by number of rows)")
       ->check(CLI::Range(1, 1000000000));
-  sub->add_option("--optimizer", options->optimizer,
-                  "adadelta, adagrad, adam, adamw, lbfgs, lion, muon, nadam, rmsprop or sgd, with "
-                  "options as in \"sgd momentum=0.9 nesterov\" or \"adamw ema=0.999\"")
-      ->capture_default_str();
-  sub->add_option("--lr", options->lr, "Learning rate (default: the optimizer's usual one)")
-      ->check(finite_number(false));
+  add_update_options(*sub, options->update);
   sub->add_option("--schedule", options->schedule,
                   "Of the learning rate: constant, cosine, exponential, linear, one_cycle, step, "
                   "with options as in \"cosine warmup=100 min=0.01\" (default: cosine)");
@@ -271,12 +226,6 @@ void add_train(CLI::App& app) {
       ->check(finite_number(true));
   sub->add_option("--augment", options->augment,
                   "Vary images: flip, crop PIXELS, shift PIXELS, as in \"flip, crop 4\"");
-  sub->add_option("--clip-norm", options->clip_norm, "Largest norm of all gradients together")
-      ->check(finite_number(false));
-  sub->add_option("--clip-value", options->clip_value, "Largest element of a gradient")
-      ->check(finite_number(false));
-  sub->add_option("--weight-decay", options->weight_decay, "Pull of the weights towards 0")
-      ->check(finite_number(true));
   sub->add_option(
       "--validation", options->data.validation,
       "Share of the rows held out to test on (default: 0.2, the test files of images, or "
@@ -291,7 +240,10 @@ void add_train(CLI::App& app) {
       ->capture_default_str();
   sub->add_flag("--quiet", options->quiet, "Print nothing");
   sub->footer("Layers:\n" + layer_reference());
-  sub->callback([options] { train(*options); });
+  sub->callback([sub, options] {
+    if (is_toml(options->data.table.data)) read_toml(*sub, options->data.table.data);
+    train(*options);
+  });
 }
 
 }  // namespace chainrule::cli

@@ -23,7 +23,7 @@ Value constant_like(const Value& v, double value, const Shape& shape) {
 
 // f(c, c, …) is a constant.
 Shorter fold_constants(const Node& node, const Inputs& in) {
-  if (!node.op->elementwise || node.op->eval == nullptr || in.empty()) return {};
+  if (!node.op->elementwise || in.empty()) return {};
   if (!std::all_of(in.begin(), in.end(), [](const Value& v) { return is(v, "constant"); })) {
     return {};
   }
@@ -57,6 +57,7 @@ Shorter simplify_arithmetic(const Node& node, const Inputs& in) {
     if (is_constant(in[0], 0)) return {{in[1]}};
     if (is_constant(in[1], 0)) return {{in[0]}};
     if (is(in[1], "neg")) return {{in[0] - in[1].node().inputs[0]}};
+    if (in[0] == in[1]) return {{in[0] * 2.0}};
   }
   if (is(node, "sub")) {
     if (is_constant(in[1], 0)) return {{in[0]}};
@@ -76,6 +77,19 @@ Shorter simplify_arithmetic(const Node& node, const Inputs& in) {
     }
   }
   if (is(node, "div") && is_constant(in[1], 1)) return {{in[0]}};
+  if (is(node, "pow") && is_constant(in[1], 1)) return {{in[0]}};
+  // The sign goes outwards, where it may meet another or turn a sum into a difference.
+  if (is(node, "mul") || is(node, "div")) {
+    const auto negated = [&](std::size_t i) { return is(in[i], "neg") && in[i].name().empty(); };
+    const auto bare = [&](std::size_t i) { return negated(i) ? in[i].node().inputs[0] : in[i]; };
+    if (negated(0) || negated(1)) {
+      const Value y = is(node, "mul") ? bare(0) * bare(1) : bare(0) / bare(1);
+      return {{negated(0) == negated(1) ? y : -y}};
+    }
+  }
+  if (is(node, "sum") && is(in[0], "neg") && in[0].name().empty()) {
+    return {{-sum(in[0].node().inputs[0], node.integers("axes"), node.flag("keep_axes"))}};
+  }
   if (is(node, "neg") && is(in[0], "neg")) return {{in[0].node().inputs[0]}};
   return {};
 }
@@ -85,6 +99,13 @@ Shorter simplify_shapes(const Node& node, const Inputs& in) {
     if (in[0].shape() == node.types[0].shape) return {{in[0]}};
     if (is(in[0], "broadcast_to")) {
       return {{broadcast_to(in[0].node().inputs[0], node.types[0].shape)}};
+    }
+    // Leading axes of extent 1 are what broadcasting adds by itself.
+    if (is(in[0], "reshape")) {
+      const Value x = in[0].node().inputs[0];
+      Shape padded(in[0].shape().size() - std::min(in[0].shape().size(), x.shape().size()), 1);
+      padded.insert(padded.end(), x.shape().begin(), x.shape().end());
+      if (padded == in[0].shape()) return {{broadcast_to(x, node.types[0].shape)}};
     }
   }
   if (is(node, "reshape")) {

@@ -18,6 +18,7 @@ namespace {
 const Op kFused{checked({
     .name = "fused",
     .formula = "fused({*})",
+    .latex = R"(\operatorname{fused}\left({*}\right))",
     .inputs = kAnyInputs,
     .infer = [](const Node& n) -> Types {
       Types types;

@@ -34,6 +34,8 @@ GraphPtr expand_macros(const Graph& graph, const std::function<bool(const Node&)
 GraphPtr fold_transposes(const Graph& graph);
 /// Lets [z > 0] read relu(z), so that z need not outlive the forward pass.
 GraphPtr reuse_relu(const Graph& graph);
+/// Lets max pooling read z instead of relu(z).
+GraphPtr pool_before_relu(const Graph& graph);
 /// Groups elementwise chains, and a matrix product or update with its chain, into `fused` nodes.
 GraphPtr fuse(const Graph& graph);
 

@@ -8,9 +8,10 @@ namespace {
 const Op kAdagrad{checked({
     .name = "adagrad",
     .formula = "adagrad({*})",
+    .latex = R"(\operatorname{adagrad}\left({*}\right))",
     .inputs = 4,  // w, s, g, lr
-    .elementwise = true,
     .update = true,
+    .one_pass = true,
     .infer = infer_with_lr,
     .expand = [](const Node& n) -> std::vector<Value> {
       const Value w = n.inputs[0];
@@ -33,9 +34,10 @@ const Op kAdagrad{checked({
 const Op kAdadelta{checked({
     .name = "adadelta",
     .formula = "adadelta({*})",
+    .latex = R"(\operatorname{adadelta}\left({*}\right))",
     .inputs = 5,  // w, s, d, g, lr
-    .elementwise = true,
     .update = true,
+    .one_pass = true,
     .infer = infer_with_lr,
     .expand = [](const Node& n) -> std::vector<Value> {
       const double rho = n.real("rho");
@@ -67,9 +69,10 @@ Value nadam_momentum(Value t, double beta1, double momentum_decay) {
 const Op kNadam{checked({
     .name = "nadam",
     .formula = "nadam({*})",
+    .latex = R"(\operatorname{nadam}\left({*}\right))",
     .inputs = 7,  // w, m, v, g, lr, step, c
-    .elementwise = true,
     .update = true,
+    .one_pass = true,
     .exact_scalars = true,
     .infer = [](const Node& n) -> Types { return infer_update(n, 3); },
     .expand = [](const Node& n) -> std::vector<Value> {

@@ -49,10 +49,14 @@ const Op kAdd{checked({
     .name = "add",
     .formula = "{0} + {1}",
     .binding = Binding::kSum,
+    .latex = {"{0} + {1}", Binding::kSum},
+    .numpy = {"{0} + {1}", Binding::kSum},
     .inputs = 2,
     .elementwise = true,
+    .associative = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a + b; }); },
+    .c = {"{0} + {1}", Binding::kSum},
     .grad = [](const Node&, Value dy) -> Grads {
       return {dy, dy};
     },
@@ -64,26 +68,39 @@ const Op kSub{checked({
     .name = "sub",
     .formula = "{0} - {1}",
     .binding = Binding::kSum,
+    .latex = {"{0} - {1}", Binding::kSum},
+    .numpy = {"{0} - {1}", Binding::kSum},
     .inputs = 2,
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a - b; }); },
+    .c = {"{0} - {1}", Binding::kSum},
     .grad = [](const Node&, Value dy) -> Grads {
       return {dy, -dy};
     },
     .samples = [](Sampler& s) { sample_pair(s, operator-); },
 })};
 
+// A number times itself is written as its square.
+Pattern product(const Node& n, const char* pattern, const char* square) {
+  if (n.inputs[0] == n.inputs[1]) return {square, Binding::kPower};
+  return {pattern, Binding::kProduct};
+}
+
 // ── mul ──────────────────────────────────────────────────────────────────────
 const Op kMul{checked({
     .name = "mul",
-    .formula = "{0} ⊙ {1}",
-    .binding = Binding::kProduct,
+    .formula = {[](const Node& n) { return product(n, "{0} ⊙ {1}", "{0}²"); }},
+    .latex = {[](const Node& n) { return product(n, R"({0} \odot {1})", "{0}^2"); }},
+    .numpy = {[](const Node& n) { return product(n, "{0?} * {1?}", "{0} ** 2"); }},
     .inputs = 2,
     .elementwise = true,
+    .associative = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a * b; }); },
+    .c = {"{0} * {1}", Binding::kProduct},
     .grad = [](const Node& n, Value dy) -> Grads {
+      if (n.inputs[0] == n.inputs[1]) return {dy * (2 * n.inputs[0]), Value()};
       return {dy * n.inputs[1], dy * n.inputs[0]};
     },
     .samples = [](Sampler& s) { sample_pair(s, operator*); },
@@ -94,10 +111,13 @@ const Op kDiv{checked({
     .name = "div",
     .formula = "{0} / {1}",
     .binding = Binding::kProduct,
+    .latex = {R"(\frac{{0}}{{1}})", Binding::kPower},
+    .numpy = {"{0} / {1}", Binding::kProduct},
     .inputs = 2,
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a / b; }); },
+    .c = {"{0} / {1}", Binding::kProduct},
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value b = n.inputs[1];
       const Value y = n.output();
@@ -114,9 +134,12 @@ const Op kNeg{checked({
     .name = "neg",
     .formula = "-{0}",
     .binding = Binding::kUnary,
+    .latex = {"-{0}", Binding::kUnary},
+    .numpy = {"-{0}", Binding::kUnary},
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return -x; }); },
+    .c = {"-{0}", Binding::kUnary},
     .grad = [](const Node&, Value dy) -> Grads { return {-dy}; },
     .samples =
         [](Sampler& s) {
@@ -127,12 +150,18 @@ const Op kNeg{checked({
 // ── pow ──────────────────────────────────────────────────────────────────────
 const Op kPow{checked({
     .name = "pow",
-    .formula = "{0}^{1}",
-    .binding = Binding::kPower,
+    .formula = {[](const Node& n) -> Pattern {
+      const Value& exponent = n.inputs[1];
+      const bool square = is(exponent, "constant") && exponent.node().real("value") == 2;
+      return {square ? "{0}²" : "{0}^{1}", Binding::kPower};
+    }},
+    .latex = {R"({0}^{{1}})", Binding::kPower},
+    .numpy = {"{0} ** {1}", Binding::kPower},
     .inputs = 2,
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return std::pow(a, b); }); },
+    .c = "real_pow({0}, {1})",
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value a = n.inputs[0];
       const Value b = n.inputs[1];
@@ -150,6 +179,14 @@ const Op kPow{checked({
 const Op kMaximum{checked({
     .name = "maximum",
     .formula = "max({0}, {1})",
+    .latex = R"(\max\left({0}, {1}\right))",
+    .numpy = "np.maximum({0}, {1})",
+    .torch = {[](const Node& n) -> Pattern {
+      // torch.maximum takes two tensors; a number goes to clamp.
+      return {is(n.inputs[1], "constant")   ? "torch.clamp({0}, min={1})"
+              : is(n.inputs[0], "constant") ? "torch.clamp({1}, min={0})"
+                                            : "torch.maximum({0}, {1})"};
+    }},
     .inputs = 2,
     .elementwise = true,
     .infer = same_as_all_inputs,
@@ -158,6 +195,7 @@ const Op kMaximum{checked({
           // NaN in either operand comes through, as in NumPy.
           e.map([](double a, double b) { return std::isnan(a) || a > b ? a : b; });
         },
+    .c = "(isnan({0}) || {0} > {1} ? {0} : {1})",
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value a = n.inputs[0];
       const Value b = n.inputs[1];
@@ -170,6 +208,14 @@ const Op kMaximum{checked({
 const Op kMinimum{checked({
     .name = "minimum",
     .formula = "min({0}, {1})",
+    .latex = R"(\min\left({0}, {1}\right))",
+    .numpy = "np.minimum({0}, {1})",
+    .torch = {[](const Node& n) -> Pattern {
+      // torch.minimum takes two tensors; a number goes to clamp.
+      return {is(n.inputs[1], "constant")   ? "torch.clamp({0}, max={1})"
+              : is(n.inputs[0], "constant") ? "torch.clamp({1}, max={0})"
+                                            : "torch.minimum({0}, {1})"};
+    }},
     .inputs = 2,
     .elementwise = true,
     .infer = same_as_all_inputs,
@@ -177,6 +223,7 @@ const Op kMinimum{checked({
         [](const Eval& e) {
           e.map([](double a, double b) { return std::isnan(a) || a < b ? a : b; });
         },
+    .c = "(isnan({0}) || {0} < {1} ? {0} : {1})",
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value a = n.inputs[0];
       const Value b = n.inputs[1];
@@ -189,10 +236,14 @@ const Op kMinimum{checked({
 const Op kLess{checked({
     .name = "less",
     .formula = "[{0} < {1}]",
+    .latex = R"(\left[{0} < {1}\right])",
+    .numpy = {"{0} < {1}", Binding::kComparison},
     .inputs = 2,
     .elementwise = true,
+    .truth = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a < b ? 1.0 : 0.0; }); },
+    .c = "(real)({0} < {1})",
     .grad = flat,
     .samples = [](Sampler& s) { sample_pair(s, less); },
 })};
@@ -200,10 +251,14 @@ const Op kLess{checked({
 const Op kLessEqual{checked({
     .name = "less_equal",
     .formula = "[{0} ≤ {1}]",
+    .latex = R"(\left[{0} \le {1}\right])",
+    .numpy = {"{0} <= {1}", Binding::kComparison},
     .inputs = 2,
     .elementwise = true,
+    .truth = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a <= b ? 1.0 : 0.0; }); },
+    .c = "(real)({0} <= {1})",
     .grad = flat,
     .samples = [](Sampler& s) { sample_pair(s, less_equal); },
 })};
@@ -211,10 +266,14 @@ const Op kLessEqual{checked({
 const Op kGreater{checked({
     .name = "greater",
     .formula = "[{0} > {1}]",
+    .latex = R"(\left[{0} > {1}\right])",
+    .numpy = {"{0} > {1}", Binding::kComparison},
     .inputs = 2,
     .elementwise = true,
+    .truth = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a > b ? 1.0 : 0.0; }); },
+    .c = "(real)({0} > {1})",
     .grad = flat,
     .samples = [](Sampler& s) { sample_pair(s, greater); },
 })};
@@ -222,10 +281,14 @@ const Op kGreater{checked({
 const Op kGreaterEqual{checked({
     .name = "greater_equal",
     .formula = "[{0} ≥ {1}]",
+    .latex = R"(\left[{0} \ge {1}\right])",
+    .numpy = {"{0} >= {1}", Binding::kComparison},
     .inputs = 2,
     .elementwise = true,
+    .truth = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a >= b ? 1.0 : 0.0; }); },
+    .c = "(real)({0} >= {1})",
     .grad = flat,
     .samples = [](Sampler& s) { sample_pair(s, greater_equal); },
 })};
@@ -233,10 +296,14 @@ const Op kGreaterEqual{checked({
 const Op kEqual{checked({
     .name = "equal",
     .formula = "[{0} = {1}]",
+    .latex = R"(\left[{0} = {1}\right])",
+    .numpy = {"{0} == {1}", Binding::kComparison},
     .inputs = 2,
     .elementwise = true,
+    .truth = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a == b ? 1.0 : 0.0; }); },
+    .c = "(real)({0} == {1})",
     .grad = flat,
     .samples =
         [](Sampler& s) {
@@ -248,10 +315,14 @@ const Op kEqual{checked({
 const Op kNotEqual{checked({
     .name = "not_equal",
     .formula = "[{0} ≠ {1}]",
+    .latex = R"(\left[{0} \ne {1}\right])",
+    .numpy = {"{0} != {1}", Binding::kComparison},
     .inputs = 2,
     .elementwise = true,
+    .truth = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a != b ? 1.0 : 0.0; }); },
+    .c = "(real)({0} != {1})",
     .grad = flat,
     .samples =
         [](Sampler& s) {
@@ -264,11 +335,15 @@ const Op kNotEqual{checked({
 const Op kWhere{checked({
     .name = "where",
     .formula = "where({0}, {1}, {2})",
+    .latex = R"(\operatorname{where}\left({0}, {1}, {2}\right))",
+    .numpy = "np.where({0?}, {1}, {2})",
+    .torch = "torch.where({0!}, {1}, {2})",
     .inputs = 3,
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval =
         [](const Eval& e) { e.map([](double c, double a, double b) { return c != 0 ? a : b; }); },
+    .c = "({0} != 0 ? {1} : (real)({2}))",
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value c = n.inputs[0];
       const Value zero = constant_like(dy, 0);
@@ -316,6 +391,11 @@ Value not_equal(Value a, Value b) { return emit_joined(kNotEqual, a, b); }
 Value where(Value condition, Value a, Value b) {
   const Shape shape = joined_shape(condition.shape(), joined_shape(a.shape(), b.shape()));
   return emit(kWhere, {stretched(condition, shape), stretched(a, shape), stretched(b, shape)});
+}
+
+Value normalize(Value x, Value mean, Value variance, Value gamma, Value beta, double epsilon) {
+  const Value scale = gamma / sqrt(variance + epsilon);
+  return x * scale + (beta - mean * scale);
 }
 
 }  // namespace chainrule

@@ -13,9 +13,12 @@ namespace {
 const Op kExp{checked({
     .name = "exp",
     .formula = "exp({0})",
+    .latex = R"(\exp\left({0}\right))",
+    .numpy = "np.exp({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::exp(x); }); },
+    .c = "real_exp({0})",
     .grad = [](const Node& n, Value dy) -> Grads { return {dy * n.output()}; },
     .samples =
         [](Sampler& s) {
@@ -27,9 +30,12 @@ const Op kExp{checked({
 const Op kLog{checked({
     .name = "log",
     .formula = "log({0})",
+    .latex = R"(\log\left({0}\right))",
+    .numpy = "np.log({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::log(x); }); },
+    .c = "real_log({0})",
     .grad = [](const Node& n, Value dy) -> Grads { return {dy / n.inputs[0]}; },
     .samples =
         [](Sampler& s) {
@@ -42,9 +48,12 @@ const Op kSqrt{checked({
     .name = "sqrt",
     .formula = "√{0}",
     .binding = Binding::kPower,
+    .latex = R"(\sqrt{{0}})",
+    .numpy = "np.sqrt({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::sqrt(x); }); },
+    .c = "real_sqrt({0})",
     .grad = [](const Node& n, Value dy) -> Grads { return {dy / (2 * n.output())}; },
     .samples =
         [](Sampler& s) {
@@ -56,9 +65,12 @@ const Op kSqrt{checked({
 const Op kAbs{checked({
     .name = "abs",
     .formula = "|{0}|",
+    .latex = R"(\left|{0}\right|)",
+    .numpy = "np.abs({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::fabs(x); }); },
+    .c = "real_fabs({0})",
     .grad = [](const Node& n, Value dy) -> Grads { return {dy * sign(n.inputs[0])}; },
     .samples =
         [](Sampler& s) {
@@ -70,12 +82,15 @@ const Op kAbs{checked({
 const Op kSign{checked({
     .name = "sign",
     .formula = "sign({0})",
+    .latex = R"(\operatorname{sign}\left({0}\right))",
+    .numpy = "np.sign({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval =
         [](const Eval& e) {
           e.map([](double x) { return std::isnan(x) ? x : (x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0); });
         },
+    .c = "({0} > 0 ? (real)1 : {0} < 0 ? (real)-1 : {0})",
     .grad = [](const Node&, Value) -> Grads { return {Value()}; },
     .samples =
         [](Sampler& s) {
@@ -87,9 +102,13 @@ const Op kSign{checked({
 const Op kErf{checked({
     .name = "erf",
     .formula = "erf({0})",
+    .latex = R"(\operatorname{erf}\left({0}\right))",
+    .numpy = {"np.vectorize(math.erf)({0})", Binding::kAtom, "import math"},
+    .torch = "torch.erf({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::erf(x); }); },
+    .c = "real_erf({0})",
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value x = n.inputs[0];
       return {dy * (2 * std::numbers::inv_sqrtpi * exp(-square(x)))};
@@ -100,13 +119,49 @@ const Op kErf{checked({
         },
 })};
 
+// ── sin ──────────────────────────────────────────────────────────────────────
+const Op kSin{checked({
+    .name = "sin",
+    .formula = "sin({0})",
+    .latex = R"(\sin\left({0}\right))",
+    .numpy = "np.sin({0})",
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval = [](const Eval& e) { e.map([](double x) { return std::sin(x); }); },
+    .grad = [](const Node& n, Value dy) -> Grads { return {dy * cos(n.inputs[0])}; },
+    .samples =
+        [](Sampler& s) {
+          s.check(sin(s.uniform({2, 3}, -4, 4)));
+        },
+})};
+
+// ── cos ──────────────────────────────────────────────────────────────────────
+const Op kCos{checked({
+    .name = "cos",
+    .formula = "cos({0})",
+    .latex = R"(\cos\left({0}\right))",
+    .numpy = "np.cos({0})",
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval = [](const Eval& e) { e.map([](double x) { return std::cos(x); }); },
+    .grad = [](const Node& n, Value dy) -> Grads { return {-(dy * sin(n.inputs[0]))}; },
+    .samples =
+        [](Sampler& s) {
+          s.check(cos(s.uniform({2, 3}, -4, 4)));
+        },
+})};
+
 // ── relu ─────────────────────────────────────────────────────────────────────
 const Op kRelu{checked({
     .name = "relu",
     .formula = "relu({0})",
+    .latex = R"(\operatorname{relu}\left({0}\right))",
+    .numpy = "np.maximum({0}, 0)",
+    .torch = "torch.relu({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::isnan(x) || x > 0 ? x : 0.0; }); },
+    .c = "({0} <= 0 ? 0 : {0})",
     .grad = [](const Node& n, Value dy) -> Grads { return {dy * greater(n.inputs[0], 0.0)}; },
     .samples =
         [](Sampler& s) {
@@ -119,9 +174,13 @@ const Op kRelu{checked({
 const Op kSigmoid{checked({
     .name = "sigmoid",
     .formula = "sigmoid({0})",
+    .latex = R"(\sigma\left({0}\right))",
+    .numpy = {"1 / (1 + np.exp(-{0}))", Binding::kProduct},
+    .torch = "torch.sigmoid({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return 1 / (1 + std::exp(-x)); }); },
+    .c = {"1 / (1 + real_exp(-{0}))", Binding::kProduct},
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value y = n.output();
       return {dy * (y * (1 - y))};
@@ -136,9 +195,12 @@ const Op kSigmoid{checked({
 const Op kTanh{checked({
     .name = "tanh",
     .formula = "tanh({0})",
+    .latex = R"(\tanh\left({0}\right))",
+    .numpy = "np.tanh({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::tanh(x); }); },
+    .c = "real_tanh({0})",
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value y = n.output();
       return {dy * (1 - square(y))};
@@ -155,12 +217,16 @@ const Op kTanh{checked({
 const Op kSoftplus{checked({
     .name = "softplus",
     .formula = "softplus({0})",
+    .latex = R"(\operatorname{softplus}\left({0}\right))",
+    .numpy = "np.logaddexp(0, {0})",
+    .torch = "torch.nn.functional.softplus({0})",
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval =
         [](const Eval& e) {
           e.map([](double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::fabs(x))); });
         },
+    .c = {"({0} > 0 ? {0} : 0) + real_log1p(real_exp(-real_fabs({0})))", Binding::kSum},
     .grad = [](const Node& n, Value dy) -> Grads { return {dy * sigmoid(n.inputs[0])}; },
     .samples =
         [](Sampler& s) {
@@ -175,6 +241,8 @@ Value log(Value x) { return emit(kLog, {x}); }
 Value sqrt(Value x) { return emit(kSqrt, {x}); }
 Value abs(Value x) { return emit(kAbs, {x}); }
 Value sign(Value x) { return emit(kSign, {x}); }
+Value sin(Value x) { return emit(kSin, {x}); }
+Value cos(Value x) { return emit(kCos, {x}); }
 Value erf(Value x) { return emit(kErf, {x}); }
 Value relu(Value x) { return emit(kRelu, {x}); }
 Value sigmoid(Value x) { return emit(kSigmoid, {x}); }

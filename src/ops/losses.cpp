@@ -1,5 +1,7 @@
 // Losses. The two cross-entropies are macro ops that give one loss for each row; the public
 // functions average the rows. The rest are plain compositions.
+#include <cmath>
+
 #include "chainrule/ops.h"
 #include "graph/op.h"
 #include "ops/softmax.h"
@@ -51,11 +53,26 @@ Types same_as_scores(const Node& n) {
   return {n.inputs[0].type()};
 }
 
+// A derivative of the loss of each row, times what comes from above for that row: mostly 1/B.
+Pattern for_each_row(const Node& n, const std::string& derivative, const char* times) {
+  const Value& dy = n.inputs[2];
+  if (!is(dy, "constant")) return {derivative + times + "{2}", Binding::kProduct};
+  const double rows = 1 / dy.node().real("value");
+  if (rows == 1) return {derivative, Binding::kProduct};
+  if (std::abs(rows - std::round(rows)) < 1e-9 * std::abs(rows)) {
+    return {derivative + " / " + std::to_string(std::llround(rows)), Binding::kProduct};
+  }
+  return {derivative + times + "{2}", Binding::kProduct};
+}
+
 // ── cross_entropy ────────────────────────────────────────────────────────────
 const Op kCrossEntropy{checked({
     .name = "cross_entropy",
     .formula = "-Σ {1} ⊙ log({0} + {epsilon})",
     .binding = Binding::kUnary,
+    .latex = {R"(-\sum {1} \odot \log\left({0} + {epsilon}\right))", Binding::kUnary},
+    .numpy = {"-np.sum({1} * np.log({0} + {epsilon}), axis=-1)", Binding::kUnary},
+    .torch = {"-torch.sum({1} * torch.log({0} + {epsilon}), dim=-1)", Binding::kUnary},
     .inputs = 2,
     .infer = [](const Node& n) -> Types {
       same_as_all_inputs(n);
@@ -70,6 +87,8 @@ const Op kCrossEntropy{checked({
       const Value dp = cross_entropy_backward(p, n.inputs[1], dy, epsilon);
       return {dp, -log(p + epsilon) * as_column(dy)};
     },
+    .local = {{{"∂{y}[m]/∂{0}[m,n] = -{1}[m,n] / ({0}[m,n] + {epsilon})",
+                "only the probability of the true class enters the loss of a row"}}},
     .samples =
         [](Sampler& s) {
           s.check(emit(kCrossEntropy, {s.distribution({3, 4}), s.distribution({3, 4})},
@@ -82,8 +101,10 @@ const Op kCrossEntropy{checked({
 
 const Op kCrossEntropyBackward{checked({
     .name = "cross_entropy_backward",
-    .formula = "-{1} / ({0} + {epsilon}) ⊙ {2}",
-    .binding = Binding::kProduct,
+    .formula = {[](const Node& n) { return for_each_row(n, "-{1} / ({0} + {epsilon})", " ⊙ "); }},
+    .latex = {[](const Node& n) {
+      return for_each_row(n, R"(-\frac{{1}}{{0} + {epsilon}})", R"( \odot )");
+    }},
     .inputs = 3,
     .infer = same_as_scores,
     .expand = [](const Node& n) -> std::vector<Value> {
@@ -104,6 +125,7 @@ const Op kSoftmaxCrossEntropy{checked({
     .name = "softmax_cross_entropy",
     .formula = "-Σ {1} ⊙ log_softmax({0})",
     .binding = Binding::kUnary,
+    .latex = {R"(-\sum {1} \odot \log \operatorname{softmax}\left({0}\right))", Binding::kUnary},
     .inputs = 2,
     .infer = one_per_row,
     .expand = [](const Node& n) -> std::vector<Value> {
@@ -120,6 +142,9 @@ const Op kSoftmaxCrossEntropy{checked({
                            : (smoothing - 1) * log_softmax(logits) * as_column(dy);
       return {softmax_cross_entropy_backward(logits, t, dy, smoothing), dt};
     },
+    .local = {{{"∂{y}[m]/∂{0}[m,n] = softmax({0})[m,n] - {1}[m,n]",
+                "the Jacobian of softmax, `diag(p) - p·pᵀ`, times the derivative of the "
+                "logarithm, `-{1}/p`, leaves `p - {1}`"}}},
     .samples =
         [](Sampler& s) {
           s.check(emit(kSoftmaxCrossEntropy, {s.uniform({3, 4}, -2, 2), s.integers({3}, 4)},
@@ -131,8 +156,11 @@ const Op kSoftmaxCrossEntropy{checked({
 
 const Op kSoftmaxCrossEntropyBackward{checked({
     .name = "softmax_cross_entropy_backward",
-    .formula = "(softmax({0}) - {1}) ⊙ {2}",
-    .binding = Binding::kProduct,
+    .formula = {[](const Node& n) { return for_each_row(n, "(softmax({0}) - {1})", " ⊙ "); }},
+    .latex = {[](const Node& n) {
+      return for_each_row(n, R"(\left(\operatorname{softmax}\left({0}\right) - {1}\right))",
+                          R"( \odot )");
+    }},
     .inputs = 3,
     .infer = same_as_scores,
     .expand = [](const Node& n) -> std::vector<Value> {

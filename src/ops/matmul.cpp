@@ -36,7 +36,22 @@ const Op kMatmul{checked({
     .name = "matmul",
     .formula = "{0}·{1}",
     .binding = Binding::kProduct,
+    .latex = {[](const Node& n) -> Pattern {
+      return {std::string(n.flag("transpose_a") ? R"({0}^{\top})" : "{0}") + R"(\,)" +
+                  (n.flag("transpose_b") ? R"({1}^{\top})" : "{1}"),
+              Binding::kProduct};
+    }},
+    .numpy = {[](const Node& n) -> Pattern {
+      const bool matrices = n.inputs[0].shape().size() == 2;
+      const auto operand = [&](const std::string& x, bool transposed) {
+        if (!transposed) return x;
+        return matrices ? x + ".T" : "np.swapaxes(" + x + ", -1, -2)";
+      };
+      return {operand("{0}", n.flag("transpose_a")) + " @ " + operand("{1}", n.flag("transpose_b")),
+              Binding::kProduct};
+    }},
     .inputs = 2,
+    .associative = true,
     .product = true,
     .infer = [](const Node& n) -> Types {
       const Extents e = extents(n);
@@ -76,6 +91,14 @@ const Op kMatmul{checked({
       const Value db = matmul(ta ? a : transpose(a), dy);
       return {ta ? transpose(da) : da, tb ? transpose(db) : db};
     },
+    .local = {{
+        {R"(∂{y}[m,n]/∂{0}[m,k] = {1}[k,n])",
+         "`{0}[m,k]` takes part in every column n of row m of `{y}`: the sum over n is a product "
+         "with `{1}ᵀ`"},
+        {R"(∂{y}[m,n]/∂{1}[k,n] = {0}[m,k])",
+         "`{1}[k,n]` takes part in every row m of `{y}`: the sum over the rows, which are the "
+         "examples of a batch, is a product with `{0}ᵀ` from the left"},
+    }},
     .samples =
         [](Sampler& s) {
           s.check(matmul(s.uniform({2, 3}, -1, 1), s.uniform({3, 4}, -1, 1)));

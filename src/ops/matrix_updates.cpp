@@ -13,9 +13,10 @@ namespace {
 const Op kLion{checked({
     .name = "lion",
     .formula = "lion({*})",
+    .latex = R"(\operatorname{lion}\left({*}\right))",
     .inputs = 4,  // w, m, g, lr
-    .elementwise = true,
     .update = true,
+    .one_pass = true,
     .infer = infer_with_lr,
     .expand = [](const Node& n) -> std::vector<Value> {
       const Value w = n.inputs[0];
@@ -56,6 +57,7 @@ Value orthogonalised(Value x, std::int64_t steps) {
 const Op kMuon{checked({
     .name = "muon",
     .formula = "muon({*})",
+    .latex = R"(\operatorname{muon}\left({*}\right))",
     .inputs = 4,  // w, m, g, lr
     .update = true,
     .infer = [](const Node& n) -> Types {
@@ -96,9 +98,10 @@ const Op kMuon{checked({
 const Op kWeightAverage{checked({
     .name = "weight_average",
     .formula = "average({*})",
+    .latex = R"(\operatorname{average}\left({*}\right))",
     .inputs = 3,  // average, w, step
-    .elementwise = true,
     .update = true,
+    .one_pass = true,
     .exact_scalars = true,
     .infer = [](const Node& n) -> Types { return infer_update(n, 1); },
     .expand = [](const Node& n) -> std::vector<Value> {

@@ -6,6 +6,7 @@
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "graph/op.h"
+#include "ops/python.h"
 
 namespace chainrule {
 namespace {
@@ -23,10 +24,44 @@ PhiloxStream stream_of(const Eval& e) {
           static_cast<std::uint32_t>(e.in[0]->data[0])};
 }
 
+// The same numbers in NumPy.
+constexpr std::string_view kNumpyPhilox = R"(def random_uniform(step, shape, seed, stream):
+    """Philox 4x32-10: element i depends on (seed, stream, step, i) alone."""
+    mask, half = np.uint64(0xFFFFFFFF), np.uint64(32)
+    size = int(np.prod(shape))
+    block = np.arange((size + 3) // 4, dtype=np.uint64)
+    c = [block & mask, block >> half, np.full_like(block, stream), np.full_like(block, int(step))]
+    k = [np.uint64(seed & 0xFFFFFFFF), np.uint64(seed >> 32)]
+    for _ in range(10):
+        p, q = c[0] * np.uint64(0xD2511F53), c[2] * np.uint64(0xCD9E8D57)
+        c = [(q >> half) ^ c[1] ^ k[0], q & mask, (p >> half) ^ c[3] ^ k[1], p & mask]
+        k = [(k[0] + np.uint64(0x9E3779B9)) & mask, (k[1] + np.uint64(0xBB67AE85)) & mask]
+    words = np.stack(c, axis=1).reshape(-1)[:size]
+    return ((words >> np.uint64(8)) * 2.0 ** -24).reshape(shape)
+
+
+def random_normal(step, shape, seed, stream):
+    """Box and Muller's method on pairs of uniform numbers."""
+    u = random_uniform(step, (int(np.prod(shape)), 2), seed, stream)
+    return (np.sqrt(-2 * np.log(1 - u[:, 0])) * np.cos(2 * np.pi * u[:, 1])).reshape(shape))";
+
 // ── random_uniform ───────────────────────────────────────────────────────────
 const Op kRandomUniform{checked({
     .name = "random_uniform",
     .formula = "uniform({shape})",
+    .latex = R"(\operatorname{uniform}\left({shape}\right))",
+    .numpy = Spelling(
+        [](const Node& n) -> Pattern {
+          return {"random_uniform({0}, " + python_tuple(n.integers("shape")) +
+                  ", {seed}, {stream})"};
+        },
+        kNumpyPhilox),
+    .torch = Spelling(
+        [](const Node& n) -> Pattern {
+          return {"torch.from_numpy(random_uniform(float({0}), " +
+                  python_tuple(n.integers("shape")) + ", {seed}, {stream}))"};
+        },
+        kNumpyPhilox),
     .infer = infer_random,
     .eval =
         [](const Eval& e) {
@@ -46,6 +81,19 @@ const Op kRandomUniform{checked({
 const Op kRandomNormal{checked({
     .name = "random_normal",
     .formula = "normal({shape})",
+    .latex = R"(\operatorname{normal}\left({shape}\right))",
+    .numpy = Spelling(
+        [](const Node& n) -> Pattern {
+          return {"random_normal({0}, " + python_tuple(n.integers("shape")) +
+                  ", {seed}, {stream})"};
+        },
+        kNumpyPhilox),
+    .torch = Spelling(
+        [](const Node& n) -> Pattern {
+          return {"torch.from_numpy(random_normal(float({0}), " +
+                  python_tuple(n.integers("shape")) + ", {seed}, {stream}))"};
+        },
+        kNumpyPhilox),
     .infer = infer_random,
     .eval =
         [](const Eval& e) {

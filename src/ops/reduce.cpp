@@ -1,4 +1,6 @@
 // Reductions over axes: sum, mean, max, argmax.
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <cmath>
 #include <limits>
@@ -7,6 +9,7 @@
 #include "chainrule/ops.h"
 #include "graph/op.h"
 #include "ops/index.h"
+#include "ops/python.h"
 
 namespace chainrule {
 namespace {
@@ -77,9 +80,16 @@ const Op kSum{checked({
     .name = "sum",
     .formula = "Σ {0}",
     .binding = Binding::kUnary,
+    .latex = {[](const Node& n) -> Pattern {
+      return {latex_over_axes(n, R"(\sum)") + " {0}", Binding::kUnary};
+    }},
+    .numpy = {[](const Node& n) { return numpy_reduction(n, "np.sum({0?}"); }},
+    .torch = {[](const Node& n) { return torch_reduction(n, "torch.sum({0}"); }},
     .infer = infer_reduction,
     .eval = [](const Eval& e) { reduce(e, 0.0, [](double y, double x) { return y + x; }); },
     .grad = [](const Node& n, Value dy) -> Grads { return {spread(n, dy)}; },
+    .local = {{{"∂{y}/∂{0} = 1",
+                "every element of `{0}` enters its sum once: the upstream gradient is repeated"}}},
     .samples =
         [](Sampler& s) {
           s.check(sum(s.uniform({2, 3}, -1, 1)));
@@ -102,6 +112,11 @@ double reduced_count(const Node& n) {
 const Op kMean{checked({
     .name = "mean",
     .formula = "mean({0})",
+    .latex = {[](const Node& n) -> Pattern {
+      return {latex_over_axes(n, R"(\operatorname{mean})") + R"(\left({0}\right))"};
+    }},
+    .numpy = {[](const Node& n) { return numpy_reduction(n, "np.mean({0?}"); }},
+    .torch = {[](const Node& n) { return torch_reduction(n, "torch.mean({0}"); }},
     .infer = infer_reduction,
     .eval =
         [](const Eval& e) {
@@ -109,6 +124,15 @@ const Op kMean{checked({
           for (double& y : e.out[0].data) y /= reduced_count(e.node);
         },
     .grad = [](const Node& n, Value dy) -> Grads { return {spread(n, dy / reduced_count(n))}; },
+    .local = {{{[](const Node& n) -> Pattern {
+                  return {fmt::format("∂{{y}}/∂{{0}} = 1/{}", reduced_count(n))};
+                },
+                [](const Node& n) -> Pattern {
+                  return {
+                      fmt::format("each of the {} elements of `{{0}}` has the same share of "
+                                  "the mean: the upstream gradient is divided by {} and repeated",
+                                  reduced_count(n), reduced_count(n))};
+                }}}},
     .samples =
         [](Sampler& s) {
           s.check(mean(s.uniform({2, 3}, -1, 1)));
@@ -120,6 +144,11 @@ const Op kMean{checked({
 const Op kMax{checked({
     .name = "max",
     .formula = "max({0})",
+    .latex = {[](const Node& n) -> Pattern {
+      return {latex_over_axes(n, R"(\max)") + " {0}", Binding::kUnary};
+    }},
+    .numpy = {[](const Node& n) { return numpy_reduction(n, "np.max({0}"); }},
+    .torch = {[](const Node& n) { return torch_reduction(n, "torch.amax({0}"); }},
     .infer = infer_reduction,
     .eval =
         [](const Eval& e) {
@@ -131,6 +160,9 @@ const Op kMax{checked({
       const Value ties = sum(attains, n.integers("axes"), n.flag("keep_axes"));
       return {spread(n, dy / ties) * attains};
     },
+    .local = {{{"∂{y}/∂{0} = [{0} = {y}]",
+                "only the largest element moves the maximum, so it alone gets the gradient; equals "
+                "share it"}}},
     .samples =
         [](Sampler& s) {
           s.check(max(s.uniform({2, 3}, -1, 1)));
@@ -143,6 +175,9 @@ const Op kMax{checked({
 const Op kArgmax{checked({
     .name = "argmax",
     .formula = "argmax({0})",
+    .latex = R"(\operatorname{argmax}\left({0}\right))",
+    .numpy = "np.argmax({0}, axis=-1)",
+    .torch = "torch.argmax({0}, dim=-1)",
     .infer = [](const Node& n) -> Types {
       Shape y = n.inputs[0].shape();
       if (y.empty() || y.back() == 0) bad_shape(n, "the last axis is empty");

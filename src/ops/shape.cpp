@@ -7,6 +7,7 @@
 #include "chainrule/ops.h"
 #include "graph/op.h"
 #include "ops/index.h"
+#include "ops/python.h"
 
 namespace chainrule {
 namespace {
@@ -17,6 +18,15 @@ using Axes = std::vector<std::int64_t>;
 const Op kConstant{checked({
     .name = "constant",
     .formula = "{value}",
+    .latex = "{value}",
+    .numpy = {[](const Node& n) -> Pattern {
+      const Shape& shape = n.integers("shape");
+      if (shape.empty()) return {"{value}"};
+      return {"np.full(" + python_tuple(shape) + ", {value})"};
+    }},
+    .torch = {[](const Node& n) -> Pattern {
+      return {"torch.full(" + python_tuple(n.integers("shape")) + ", {value})"};
+    }},
     .inputs = 0,
     .infer = [](const Node& n) -> Types {
       return {{DType::kF32, n.integers("shape")}};
@@ -46,6 +56,8 @@ Axes repeated_axes(const Shape& x, const Shape& y) {
 const Op kBroadcastTo{checked({
     .name = "broadcast_to",
     .formula = "{0}",
+    .latex = "{0}",
+    .numpy = "{0}",
     .infer = [](const Node& n) -> Types {
       const Shape& x = n.inputs[0].shape();
       const Shape& y = n.integers("shape");
@@ -78,6 +90,19 @@ const Op kBroadcastTo{checked({
       const Value dx = sum(dy, axes, same_rank);
       return {dx.shape() == x ? dx : reshape(dx, x)};
     },
+    .local = {{{"∂{y}/∂{0} = 1",
+                [](const Node& n) -> Pattern {
+                  const Shape& x = n.inputs[0].shape();
+                  const Axes axes = repeated_axes(x, n.integers("shape"));
+                  std::string names;
+                  for (const std::int64_t axis : axes) {
+                    names += (names.empty() ? "" : ", ") + std::to_string(axis);
+                  }
+                  return {"`{0}` " + to_string(x) + " was stretched to " +
+                          to_string(n.integers("shape")) + ", so its gradient sums over " +
+                          (axes.size() == 1 ? "axis " : "axes ") + names +
+                          ": every copy sends its share back"};
+                }}}},
     .samples =
         [](Sampler& s) {
           s.check(broadcast_to(s.uniform({3}, -1, 1), {2, 3}));
@@ -92,6 +117,14 @@ const Op kBroadcastTo{checked({
 const Op kReshape{checked({
     .name = "reshape",
     .formula = "reshape({0}, {shape})",
+    .latex = {[](const Node& n) -> Pattern {
+      return {R"(\operatorname{reshape}\left({0}, )" + python_tuple(n.integers("shape")) +
+              R"(\right))"};
+    }},
+    .numpy = {[](const Node& n) -> Pattern {
+      return {"np.reshape({0}, " + python_tuple(n.integers("shape")) + ")"};
+    }},
+    .view = true,
     .infer = [](const Node& n) -> Types {
       const Shape& x = n.inputs[0].shape();
       const Shape& y = n.integers("shape");
@@ -103,6 +136,8 @@ const Op kReshape{checked({
     },
     .eval = [](const Eval& e) { e.out[0].data = e.in[0]->data; },
     .grad = [](const Node& n, Value dy) -> Grads { return {reshape(dy, n.inputs[0].shape())}; },
+    .local = {{{"∂{y}/∂{0} = 1",
+                "the numbers only change places, and so do their gradients, back again"}}},
     .samples =
         [](Sampler& s) {
           s.check(reshape(s.uniform({2, 6}, -1, 1), {3, -1}));
@@ -114,6 +149,25 @@ const Op kTranspose{checked({
     .name = "transpose",
     .formula = "{0}ᵀ",
     .binding = Binding::kPower,
+    .latex = {[](const Node& n) -> Pattern {
+      if (swaps_last_axes(n.integers("permutation"))) return {R"({0}^{\top})", Binding::kPower};
+      return {R"(\operatorname{transpose}\left({0}, )" + python_tuple(n.integers("permutation")) +
+              R"(\right))"};
+    }},
+    .numpy = {[](const Node& n) -> Pattern {
+      const Axes& permutation = n.integers("permutation");
+      if (!swaps_last_axes(permutation)) {
+        return {"np.transpose({0}, " + python_tuple(permutation) + ")"};
+      }
+      if (permutation.size() > 2) return {"np.swapaxes({0}, -1, -2)"};
+      return {"{0}.T", Binding::kPostfix};
+    }},
+    .torch = {[](const Node& n) -> Pattern {
+      const Axes& permutation = n.integers("permutation");
+      if (permutation.size() == 2) return kTranspose.numpy.of(n);
+      return {"torch.permute({0}, " + python_tuple(permutation) + ")"};
+    }},
+    .view = true,
     .infer = [](const Node& n) -> Types {
       const Shape& x = n.inputs[0].shape();
       const Axes& permutation = n.integers("permutation");
@@ -148,6 +202,8 @@ const Op kTranspose{checked({
       }
       return {transpose(dy, inverse)};
     },
+    .local = {{{"∂{y}/∂{0} = 1",
+                "the numbers only change places, and so do their gradients, back again"}}},
     .samples =
         [](Sampler& s) {
           s.check(transpose(s.uniform({2, 3}, -1, 1)));
@@ -159,6 +215,9 @@ const Op kTranspose{checked({
 const Op kConcatenate{checked({
     .name = "concatenate",
     .formula = "concatenate({*}, axis={axis})",
+    .latex = R"(\operatorname{concatenate}\left({*};\ \text{axis } {axis}\right))",
+    .numpy = "np.concatenate([{*}], axis={axis})",
+    .torch = "torch.cat([{*}], dim={axis})",
     .inputs = kAnyInputs,
     .infer = [](const Node& n) -> Types {
       Type type = n.inputs[0].type();
@@ -201,6 +260,9 @@ const Op kConcatenate{checked({
       }
       return grads;
     },
+    .local = {{{"∂{y}/∂{0} = 1", "each input takes its own part of the gradient"},
+               {"∂{y}/∂{1} = 1", "each input takes its own part of the gradient"},
+               {"∂{y}/∂{2} = 1", "each input takes its own part of the gradient"}}},
     .samples =
         [](Sampler& s) {
           s.check(concatenate({s.uniform({2, 3}, -1, 1), s.uniform({2, 1}, -1, 1)}, 1));
@@ -211,8 +273,16 @@ const Op kConcatenate{checked({
 // ── slice ────────────────────────────────────────────────────────────────────
 const Op kSlice{checked({
     .name = "slice",
-    .formula = "{0}[{starts}:{stops}]",
-    .binding = Binding::kPower,
+    .formula = {[](const Node& n) -> Pattern {
+      return {"{0}[" + python_ranges(n) + "]", Binding::kPostfix};
+    }},
+    .latex = {[](const Node& n) -> Pattern {
+      return {"{0}_{[" + python_ranges(n) + "]}", Binding::kPostfix};
+    }},
+    .numpy = {[](const Node& n) -> Pattern {
+      return {"{0}[" + python_ranges(n) + "]", Binding::kPostfix};
+    }},
+    .view = true,
     .infer = [](const Node& n) -> Types {
       const Shape& x = n.inputs[0].shape();
       const Axes& starts = n.integers("starts");
@@ -248,6 +318,9 @@ const Op kSlice{checked({
       for (std::size_t i = 0; i < after.size(); ++i) after[i] -= stops[i];
       return {pad(dy, n.integers("starts"), after)};
     },
+    .local = {{{"∂{y}/∂{0} = 1",
+                "what was cut off has no influence: its gradient is 0, the rest takes the upstream "
+                "gradient in its place"}}},
     .samples =
         [](Sampler& s) {
           s.check(slice(s.uniform({3, 4}, -1, 1), {1, 0}, {3, 2}));
@@ -258,6 +331,19 @@ const Op kSlice{checked({
 const Op kPad{checked({
     .name = "pad",
     .formula = "pad({0}, {before}, {after})",
+    .latex = {[](const Node& n) -> Pattern {
+      return {R"(\operatorname{pad}\left({0}, )" + python_widths(n) + R"(\right))"};
+    }},
+    .numpy = {[](const Node& n) -> Pattern { return {"np.pad({0}, " + python_widths(n) + ")"}; }},
+    .torch = {[](const Node& n) -> Pattern {
+      // The widths of the last axis first, as torch wants them.
+      std::string widths;
+      for (std::size_t i = n.inputs[0].shape().size(); i-- > 0;) {
+        widths += (widths.empty() ? "" : ", ") + std::to_string(n.integers("before")[i]) + ", " +
+                  std::to_string(n.integers("after")[i]);
+      }
+      return {"torch.nn.functional.pad({0}, (" + widths + "))"};
+    }},
     .infer = [](const Node& n) -> Types {
       Shape y = n.inputs[0].shape();
       const Axes& before = n.integers("before");
@@ -290,130 +376,12 @@ const Op kPad{checked({
       for (std::size_t i = 0; i < stops.size(); ++i) stops[i] += before[i];
       return {slice(dy, before, stops)};
     },
+    .local = {{{"∂{y}/∂{0} = 1",
+                "the zeros around `{0}` are no part of it: their gradient is cut off"}}},
     .samples =
         [](Sampler& s) {
           s.check(pad(s.uniform({2, 2}, -1, 1), {1, 0}, {0, 2}));
         },
-})};
-
-// ── gather ───────────────────────────────────────────────────────────────────
-std::int64_t checked_index(const Node& n, double index, std::int64_t bound) {
-  if (!(index >= 0 && index < static_cast<double>(bound))) {
-    throw DataError(std::string(n.op->name) + ": index " +
-                    std::to_string(static_cast<std::int64_t>(index)) + " is not in 0 … " +
-                    std::to_string(bound - 1));
-  }
-  return static_cast<std::int64_t>(index);
-}
-
-const Op kGather{checked({
-    .name = "gather",
-    .formula = "{0}[{1}]",
-    .binding = Binding::kPower,
-    .inputs = 2,
-    .infer = [](const Node& n) -> Types {
-      const Value table = n.inputs[0];
-      if (table.shape().empty()) bad_shape(n, "a scalar has no rows");
-      if (n.inputs[1].dtype() != DType::kI32) {
-        bad_shape(n, "expected i32 indices, got " + to_string(n.inputs[1].type()));
-      }
-      Shape y = n.inputs[1].shape();
-      y.insert(y.end(), table.shape().begin() + 1, table.shape().end());
-      return {{table.dtype(), y}};
-    },
-    .eval =
-        [](const Eval& e) {
-          const Array& table = *e.in[0];
-          const std::int64_t rows = table.shape[0];
-          const std::int64_t width = rows == 0 ? 0 : element_count(table.shape) / rows;
-          auto y = e.out[0].data.begin();
-          for (const double index : e.in[1]->data) {
-            const auto row = table.data.begin() + checked_index(e.node, index, rows) * width;
-            y = std::copy(row, row + width, y);
-          }
-        },
-    .grad = [](const Node& n, Value dy) -> Grads {
-      return {scatter_add(dy, n.inputs[1], n.inputs[0].shape()[0]), Value()};
-    },
-    .samples =
-        [](Sampler& s) {
-          s.check(gather(s.uniform({4, 3}, -1, 1), s.integers({5}, 4)));
-          s.check(gather(s.uniform({4}, -1, 1), s.integers({2, 3}, 4)));
-        },
-})};
-
-// ── scatter_add ──────────────────────────────────────────────────────────────
-const Op kScatterAdd{checked({
-    .name = "scatter_add",
-    .formula = "scatter_add({0}, {1}, {rows})",
-    .inputs = 2,
-    .infer = [](const Node& n) -> Types {
-      const Shape& x = n.inputs[0].shape();
-      const Shape& indices = n.inputs[1].shape();
-      if (x.size() < indices.size() || !std::equal(indices.begin(), indices.end(), x.begin())) {
-        bad_shape(n, "indices " + to_string(indices) + " are no leading part of " + to_string(x));
-      }
-      Shape y{n.integer("rows")};
-      y.insert(y.end(), x.begin() + static_cast<std::ptrdiff_t>(indices.size()), x.end());
-      return {{n.inputs[0].dtype(), y}};
-    },
-    .eval =
-        [](const Eval& e) {
-          std::fill(e.out[0].data.begin(), e.out[0].data.end(), 0.0);
-          const std::int64_t rows = e.node.integer("rows");
-          const std::int64_t width = rows == 0 ? 0 : element_count(e.out[0].shape) / rows;
-          auto x = e.in[0]->data.begin();
-          for (const double index : e.in[1]->data) {
-            auto y = e.out[0].data.begin() + checked_index(e.node, index, rows) * width;
-            for (std::int64_t i = 0; i < width; ++i) *y++ += *x++;
-          }
-        },
-    .grad = [](const Node& n, Value dy) -> Grads {
-      return {gather(dy, n.inputs[1]), Value()};
-    },
-    .samples =
-        [](Sampler& s) {
-          s.check(scatter_add(s.uniform({5, 3}, -1, 1), s.integers({5}, 4), 4));
-        },
-})};
-
-// ── one_hot ──────────────────────────────────────────────────────────────────
-const Op kOneHot{checked({
-    .name = "one_hot",
-    .formula = "one_hot({0})",
-    .infer = [](const Node& n) -> Types {
-      if (n.inputs[0].dtype() != DType::kI32) {
-        bad_shape(n, "expected i32 labels, got " + to_string(n.inputs[0].type()));
-      }
-      Shape y = n.inputs[0].shape();
-      y.push_back(n.integer("classes"));
-      return {{DType::kF32, y}};
-    },
-    .eval =
-        [](const Eval& e) {
-          std::fill(e.out[0].data.begin(), e.out[0].data.end(), 0.0);
-          const std::int64_t classes = e.node.integer("classes");
-          auto row = e.out[0].data.begin();
-          for (const double label : e.in[0]->data) {
-            row[checked_index(e.node, label, classes)] = 1;
-            row += classes;
-          }
-        },
-    .grad = not_differentiable,
-    .samples = [](Sampler& s) { s.check(one_hot(s.integers({5}, 3), 3)); },
-})};
-
-// ── to_float ─────────────────────────────────────────────────────────────────
-const Op kToFloat{checked({
-    .name = "to_float",
-    .formula = "{0}",
-    .elementwise = true,
-    .infer = [](const Node& n) -> Types {
-      return {{DType::kF32, n.inputs[0].shape()}};
-    },
-    .eval = [](const Eval& e) { e.out[0].data = e.in[0]->data; },
-    .grad = not_differentiable,
-    .samples = [](Sampler& s) { s.check(to_float(s.integers({5}, 3))); },
 })};
 
 }  // namespace
@@ -461,17 +429,5 @@ Value slice(Value x, std::vector<std::int64_t> starts, std::vector<std::int64_t>
 Value pad(Value x, std::vector<std::int64_t> before, std::vector<std::int64_t> after) {
   return emit(kPad, {x}, {{"before", std::move(before)}, {"after", std::move(after)}});
 }
-
-Value gather(Value table, Value indices) { return emit(kGather, {table, indices}); }
-
-Value scatter_add(Value x, Value indices, std::int64_t rows) {
-  return emit(kScatterAdd, {x, indices}, {{"rows", rows}});
-}
-
-Value one_hot(Value labels, std::int64_t classes) {
-  return emit(kOneHot, {labels}, {{"classes", classes}});
-}
-
-Value to_float(Value x) { return emit(kToFloat, {x}); }
 
 }  // namespace chainrule

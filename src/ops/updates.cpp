@@ -50,9 +50,10 @@ namespace {
 const Op kSgd{checked({
     .name = "sgd",
     .formula = "sgd({*})",
+    .latex = R"(\operatorname{sgd}\left({*}\right))",
     .inputs = kAnyInputs,  // w, g, lr   or   w, v, g, lr
-    .elementwise = true,
     .update = true,
+    .one_pass = true,
     .infer = infer_with_lr,
     .expand = [](const Node& n) -> std::vector<Value> {
       const Value w = n.inputs[0];
@@ -80,9 +81,10 @@ const Op kSgd{checked({
 const Op kRmsprop{checked({
     .name = "rmsprop",
     .formula = "rmsprop({*})",
+    .latex = R"(\operatorname{rmsprop}\left({*}\right))",
     .inputs = kAnyInputs,  // w, s, a when centred, v with momentum, g, lr
-    .elementwise = true,
     .update = true,
+    .one_pass = true,
     .infer = infer_with_lr,
     .expand = [](const Node& n) -> std::vector<Value> {
       const double rho = n.real("decay");
@@ -125,9 +127,10 @@ const Op kRmsprop{checked({
 const Op kAdam{checked({
     .name = "adam",
     .formula = "adam({*})",
+    .latex = R"(\operatorname{adam}\left({*}\right))",
     .inputs = kAnyInputs,  // w, m, v, g, lr, step   or   w, m, v, largest, g, lr, step
-    .elementwise = true,
     .update = true,
+    .one_pass = true,
     .exact_scalars = true,
     .infer = infer_with_lr_and_step,
     .expand = [](const Node& n) -> std::vector<Value> {

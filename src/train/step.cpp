@@ -5,33 +5,21 @@
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
 #include "chainrule/train.h"
+#include "train/loss.h"
 
 namespace chainrule {
 namespace {
 
 constexpr Type kScalar{DType::kF32, {}};
 
-bool ends_in_softmax(const Sequential& model) {
-  return !model.layers().empty() && model.layers().back().name == "softmax";
-}
-
 // How the network would have to end to give `classes` outputs.
 std::string needed_end(const Sequential& model, std::int64_t classes) {
   return fmt::format("linear {}{}", classes, ends_in_softmax(model) ? ", softmax" : "");
 }
 
-// What mixup needs in a graph.
-struct Mix {
-  Value share;    // []
-  Value partner;  // i32[B]
-
-  explicit operator bool() const { return static_cast<bool>(share); }
-  Value operator()(Value x) const { return share * x + (1 - share) * gather(x, partner); }
-};
-
 // y: [B, …, classes], a row of scores for each place of an example; mostly there is one place.
-Value classification_loss(Graph& graph, const Sequential& model, Value y, std::int64_t classes,
-                          double smoothing, const Mix& mix) {
+Value classification_loss(const Sequential& model, Value y, std::int64_t classes,
+                          const LossOptions& options) {
   if (y.shape().size() < 2 || y.extent(-1) != classes) {
     const bool places = y.shape().size() > 2;
     throw ShapeError(
@@ -42,24 +30,24 @@ Value classification_loss(Graph& graph, const Sequential& model, Value y, std::i
   }
   Shape places = y.shape();
   places.pop_back();
-  const Value labels = graph.input("target", {DType::kI32, places});
-  graph.output("correct", sum(equal(to_float(argmax(y)), to_float(labels))));
-  const Value target = mix ? mix(one_hot(labels, classes)) : labels;
+  const Value labels = y.graph().input("target", {DType::kI32, places});
+  const double smoothing = options.label_smoothing;
+  const Value target = options.mix ? options.mix(one_hot(labels, classes)) : labels;
   if (!ends_in_softmax(model)) return softmax_cross_entropy(y, target, smoothing);
   if (smoothing == 0) return cross_entropy(y, target);
-  const Value hot = mix ? target : one_hot(labels, classes);
+  const Value hot = options.mix ? target : one_hot(labels, classes);
   return cross_entropy(y, (1 - smoothing) * hot + smoothing / static_cast<double>(classes));
 }
 
-Value regression_loss(Graph& graph, Value y, const Mix& mix) {
+Value regression_loss(Value y, const LossOptions& options) {
   if (y.shape().size() != 2 || y.extent(1) != 1) {
     throw ShapeError(
         fmt::format("the network gives {} numbers a row, but the target is one number: end it with "
                     "\"linear 1\"",
                     element_count(y.shape()) / y.extent(0)));
   }
-  const Value target = graph.input("target", {DType::kF32, y.shape()});
-  return mean_squared_error(y, mix ? mix(target) : target);
+  const Value target = y.graph().input("target", {DType::kF32, y.shape()});
+  return mean_squared_error(y, options.mix ? options.mix(target) : target);
 }
 
 // Forward pass and loss.
@@ -77,21 +65,35 @@ Forward forward_pass(const Sequential& model, Value x, Value step, std::int64_t 
     throw UsageError("mixup mixes numbers, but the network takes whole ones");
   }
   Graph& graph = x.graph();
-  Mix mix;
+  LossOptions how{options.label_smoothing, {}};
   if (options.mixup) {
-    mix = {graph.input("mix", kScalar), graph.input("partner", {DType::kI32, {x.extent(0)}})};
-    x = mix(x);
+    how.mix = {graph.input("mix", kScalar), graph.input("partner", {DType::kI32, {x.extent(0)}})};
+    x = how.mix(x);
   }
   const Network network =
       model.build(x, {.mode = Mode::kTrain, .step = step, .seed = options.seed});
-  const Value loss = classes > 0 ? classification_loss(graph, model, network.output, classes,
-                                                       options.label_smoothing, mix)
-                                 : regression_loss(graph, network.output, mix);
-  graph.output("loss", loss.named("loss"));
+  const Value loss = append_loss(model, network.output, classes, how).named("loss");
+  graph.output("loss", loss);
+  if (classes > 0) {
+    const Value chosen = to_float(argmax(network.output));
+    graph.output("correct", sum(equal(chosen, to_float(graph.find("target")))));
+  }
   return {loss, network.trained};
 }
 
 }  // namespace
+
+bool ends_in_softmax(const Sequential& model) {
+  return !model.layers().empty() && model.layers().back().name == "softmax";
+}
+
+Value Mix::operator()(Value x) const { return share * x + (1 - share) * gather(x, partner); }
+
+Value append_loss(const Sequential& model, Value y, std::int64_t classes,
+                  const LossOptions& options) {
+  return classes > 0 ? classification_loss(model, y, classes, options)
+                     : regression_loss(y, options);
+}
 
 std::unique_ptr<Graph> training_step(const Sequential& model, const Shape& input,
                                      std::int64_t classes, const StepOptions& options) {

@@ -31,10 +31,35 @@ TEST_CASE("a model's text round-trips and equals the same model from C++") {
 
 TEST_CASE("every kind of layer builds, round-trips and has a C++ call of the same name") {
   using namespace layers;
-  const std::vector<Phrase> calls{
-      linear(3),  relu(),          leaky_relu(), elu(),   sigmoid(), layers::tanh(),
-      softplus(), gelu(),          gelu_tanh(),  silu(),  softmax(), dropout(0.5),
-      flatten(),  reshape({2, 3}), rnn(3),       lstm(3), gru(3),    embedding(3, 5)};
+  const std::vector<Phrase> calls{linear(3),
+                                  relu(),
+                                  leaky_relu(),
+                                  elu(),
+                                  sigmoid(),
+                                  layers::tanh(),
+                                  softplus(),
+                                  gelu(),
+                                  gelu_tanh(),
+                                  silu(),
+                                  softmax(),
+                                  dropout(0.5),
+                                  flatten(),
+                                  reshape({2, 3}),
+                                  rnn(3),
+                                  lstm(3),
+                                  gru(3),
+                                  embedding(3, 5),
+                                  conv1d(3),
+                                  conv2d(3),
+                                  conv2d_transpose(3),
+                                  max_pool(),
+                                  average_pool(),
+                                  global_max_pool(),
+                                  global_average_pool(),
+                                  batch_norm(),
+                                  layer_norm(),
+                                  rms_norm(),
+                                  group_norm(3)};
   CHECK(calls.size() == layer_kinds().size());
   for (const LayerKind& kind : layer_kinds()) {
     CAPTURE(kind.rule.name);
@@ -45,7 +70,8 @@ TEST_CASE("every kind of layer builds, round-trips and has a C++ call of the sam
   }
   for (const Phrase& call : calls) {
     CHECK(Sequential::parse(call.text).layers()[0] == call);
-    CHECK(!Sequential({call}).output_shape({2, 3}).empty());
+    const Shape input = call.name.starts_with("conv2d") ? Shape{2, 2, 3} : Shape{2, 3};
+    CHECK(!Sequential({call}).output_shape(input).empty());
   }
 }
 
@@ -110,8 +136,11 @@ TEST_CASE("errors name the layer, the place in the text and the nearest name") {
   CHECK_THROWS_WITH_AS(
       Sequential::parse("linear 128, rellu, linear 10"),
       "column 13: unknown layer \"rellu\"; did you mean \"relu\"? There are: "
-      "dropout, elu, embedding, flatten, gelu, gelu_tanh, gru, leaky_relu, linear, lstm, relu, "
-      "reshape, rnn, sigmoid, silu, softmax, softplus, tanh",
+      "average_pool, batch_norm, conv1d, conv2d, conv2d_transpose, dropout, elu, embedding, "
+      "flatten, "
+      "gelu, gelu_tanh, global_average_pool, global_max_pool, group_norm, gru, layer_norm, "
+      "leaky_relu, linear, lstm, max_pool, relu, reshape, rms_norm, rnn, sigmoid, silu, softmax, "
+      "softplus, tanh",
       UsageError);
   CHECK_THROWS_WITH_AS(
       Sequential::parse("linear"),

@@ -12,7 +12,6 @@ namespace {
 // A chunk's results are finished by a chain while they are in L2, beside the weights.
 constexpr std::int64_t kLargestBlock = 32768;  // floats
 constexpr std::int64_t kChunksWanted = 16;
-constexpr std::int64_t kGroups = 16;
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -222,11 +221,7 @@ void FoldedProductPlan::run(std::int64_t chunk, const float* dy, const float*, f
 // ── the gradient of the weights ──────────────────────────────────────────────
 
 ConvolutionWeightPlan::ConvolutionWeightPlan(const Shape& x, const Shape& dy, const Window& window)
-    : x_(x),
-      dy_(dy),
-      window_(window),
-      padded_(window, x[1], x[2], x[3], dy[2]),
-      groups_(std::min(kGroups, x[0])) {}
+    : x_(x), dy_(dy), window_(window), padded_(window, x[1], x[2], x[3], dy[2]) {}
 
 std::int64_t ConvolutionWeightPlan::elements() const {
   return window_.kernel[0] * window_.kernel[1] * x_[3] * dy_[3];
@@ -240,18 +235,17 @@ double ConvolutionWeightPlan::flop() const {
   return 2.0 * static_cast<double>(elements()) * static_cast<double>(dy_[0] * dy_[1] * dy_[2]);
 }
 
-void ConvolutionWeightPlan::run(std::int64_t chunk, const float* x, const float* dy, float* partial,
+void ConvolutionWeightPlan::run(std::int64_t begin, std::int64_t end, const float* x,
+                                const float* dy, float* dw, bool accumulate,
                                 std::byte* scratch) const {
   auto* const copy = reinterpret_cast<float*>(scratch);
   auto* const packed = reinterpret_cast<float*>(scratch + bytes_of(padded_.scratch_floats(dy_[1])));
   const std::int64_t stride = padded_.row_stride();
-  const std::int64_t first = chunk * x_[0] / groups_;
-  const std::int64_t end = (chunk + 1) * x_[0] / groups_;
-  for (std::int64_t image = first; image < end; ++image) {
+  for (std::int64_t image = begin; image < end; ++image) {
     multiply_transposed_windows(
         {.a = padded_.rows(x + image * x_[1] * x_[2] * x_[3], 0, dy_[1], copy),
          .b = dy + image * dy_[1] * dy_[2] * dy_[3],
-         .c = partial + chunk * elements(),
+         .c = dw,
          .lda = window_.stride[1] * x_[3],
          .a_row = window_.stride[0] * stride,
          .a_segment = window_.dilation[0] * stride,
@@ -260,17 +254,8 @@ void ConvolutionWeightPlan::run(std::int64_t chunk, const float* x, const float*
          .columns = dy_[3],
          .k = window_.kernel[1] * x_[3],
          .segments = window_.kernel[0],
-         .accumulate = image > first},
+         .accumulate = accumulate || image > begin},
         packed);
-  }
-}
-
-void ConvolutionWeightPlan::join(const float* partial, float* dw, std::int64_t begin,
-                                 std::int64_t end) const {
-  std::copy(partial + begin, partial + end, dw + begin);
-  for (std::int64_t group = 1; group < groups_; ++group) {
-    const float* const from = partial + group * elements();
-    for (std::int64_t i = begin; i < end; ++i) dw[i] += from[i];
   }
 }
 

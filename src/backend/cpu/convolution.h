@@ -95,28 +95,25 @@ class FoldedProductPlan final : public ProductPlan {
   mutable Tensor panels_;
 };
 
-/// conv2d_weight_backward: images in fixed groups, each group's sum on one thread, the groups
-/// joined in order.
+/// conv2d_weight_backward, some images at a time.
 class ConvolutionWeightPlan {
  public:
   /// x: [B, H, W, C]; dy: [B, OH, OW, O].  requires  dilation[1] = 1.
   ConvolutionWeightPlan(const Shape& x, const Shape& dy, const Window& window);
 
-  std::int64_t chunks() const { return groups_; }
   std::int64_t elements() const;
   std::size_t scratch_bytes() const;
   double flop() const;
-  /// The sum of one group's images into partial + chunk·elements().
-  void run(std::int64_t chunk, const float* x, const float* dy, float* partial,
-           std::byte* scratch) const;
-  /// dw[i] = Σ over groups of partial[group·elements() + i] for begin ≤ i < end.
-  void join(const float* partial, float* dw, std::int64_t begin, std::int64_t end) const;
+  /// dw (+)= the sum over images [begin, end); dw has elements() numbers.
+  ///
+  /// requires  begin < end.
+  void run(std::int64_t begin, std::int64_t end, const float* x, const float* dy, float* dw,
+           bool accumulate, std::byte* scratch) const;
 
  private:
   Shape x_, dy_;
   Window window_;
   PaddedRows padded_;
-  std::int64_t groups_;
 };
 
 }  // namespace chainrule::cpu

@@ -6,6 +6,7 @@
 #include "backend/cpu/instruction.h"
 #include "backend/cpu/random.h"
 #include "backend/cpu/reduce.h"
+#include "backend/cpu/slices.h"
 #include "backend/cpu/softmax.h"
 #include "chainrule/error.h"
 
@@ -136,7 +137,46 @@ InstructionPtr lower_reduction(const Binding& binding) {
   return made;
 }
 
+// A sum for each channel over all examples and pixels, slice by slice and then over the slices.
+class ChannelSums final : public Sliced {
+ public:
+  ChannelSums(const Binding& binding, std::int64_t examples)
+      : Sliced(examples),
+        x_(binding.in[0]),
+        out_(binding.out[0]),
+        scale_(scale_of(binding)),
+        channels_(out_.size()),
+        partial_(DType::kF32, {Slices::kCount, channels_}) {
+    scratch_bytes = static_cast<std::size_t>(channels_) * sizeof(float);
+  }
+  void run_part(const SlicePart& part, const Machine& machine, int worker) const override {
+    if (channels_ == 0) return;
+    const std::int64_t of_one = x_.size() / slices().examples;
+    const ReduceRange range{
+        (part.end - part.begin) * of_one / channels_, channels_, 0, 1, 0, channels_};
+    float* const total = partial() + part.slice * channels_;
+    float* const own = part.first ? total : reinterpret_cast<float*>(machine.scratch_of(worker));
+    sum(x_.f32() + part.begin * of_one, own, range);
+    if (part.first) return;
+    for (std::int64_t i = 0; i < channels_; ++i) total[i] += own[i];
+  }
+  void after(const Machine&) const override {
+    sum(partial(), out_.f32(), {Slices::kCount, channels_, 0, 1, 0, channels_}, scale_);
+  }
+
+ private:
+  float* partial() const { return partial_.values<float>().data(); }
+
+  Operand x_, out_;
+  float scale_;
+  std::int64_t channels_;
+  mutable Tensor partial_;
+};
+
 InstructionPtr lower_sum(const Binding& binding) {
+  if (const std::int64_t examples = sliced_examples(binding.node); examples > 0) {
+    return std::make_unique<ChannelSums>(binding, examples);
+  }
   const bool everything = binding.out[0].size() == 1 && binding.in[0].size() > kSumChunk;
   return everything ? lower_full_sum(binding) : lower_reduction<sum>(binding);
 }

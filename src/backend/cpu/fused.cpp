@@ -11,6 +11,7 @@
 #include "backend/cpu/functions.h"
 #include "backend/cpu/instruction.h"
 #include "backend/cpu/product_plans.h"
+#include "backend/cpu/slices.h"
 #include "backend/cpu/update.h"
 #include "backend/cpu/update_chain.h"
 #include "chainrule/error.h"
@@ -67,6 +68,37 @@ void run_product(const Machine& machine, const Product& product, F finish) {
   } else {
     machine.pool->run(plan.chunks(), chunk_on);
   }
+}
+
+// A convolution whose images are finished slice by slice; its chunks are those of one image after
+// the other.
+template <typename F>
+InstructionPtr sliced_product(const Product& product, std::int64_t examples, F finish) {
+  class Convolution final : public Sliced {
+   public:
+    Convolution(const Product& convolution, std::int64_t of, F function)
+        : Sliced(of), product_(convolution), finish_(std::move(function)) {
+      scratch_bytes = product_.scratch_bytes();
+      flop = product_.plan->flop();
+    }
+    void before(const Machine&) const override { product_.plan->prepare(product_.b.f32()); }
+    void run_part(const SlicePart& part, const Machine& machine, int worker) const override {
+      const std::int64_t chunks_of_image = product_.plan->chunks() / slices().examples;
+      std::byte* scratch = machine.scratch_of(worker);
+      float* block = reinterpret_cast<float*>(scratch + product_.block_offset());
+      for (std::int64_t chunk = part.begin * chunks_of_image; chunk < part.end * chunks_of_image;
+           ++chunk) {
+        const Rectangle r = product_.plan->block(chunk);
+        product_.plan->run(chunk, product_.a.f32(), product_.b.f32(), block, r.columns, scratch);
+        finish_(r, block);
+      }
+    }
+
+   private:
+    Product product_;
+    F finish_;
+  };
+  return std::make_unique<Convolution>(product, examples, std::move(finish));
 }
 
 // ── elementwise chains ───────────────────────────────────────────────────────
@@ -137,6 +169,15 @@ BoundChain chain_of(const Binding& binding, const Node* product) {
 }
 
 InstructionPtr lower_chain(const Binding& binding) {
+  if (const std::int64_t examples = sliced_examples(binding.node); examples > 0) {
+    return sliced(examples, [bound = chain_of(binding, nullptr), out = binding.out[0],
+                             of_one = binding.out[0].size() / examples](const SlicePart& part,
+                                                                        const Machine&, int) {
+      const BoundChain::Pointers p = bound.pointers();
+      float* const outputs[] = {out.f32()};
+      bound.chain.run(p.in, outputs, part.begin * of_one, part.end * of_one);
+    });
+  }
   return instruction([bound = chain_of(binding, nullptr), out = binding.out[0],
                       count = binding.out[0].size()](const Machine& machine) {
     const BoundChain::Pointers p = bound.pointers();
@@ -151,6 +192,16 @@ InstructionPtr lower_chain(const Binding& binding) {
 InstructionPtr lower_product_chain(const Binding& binding, const Node& node) {
   const Product product = product_of(binding, node);
   const std::int64_t row_length = product.plan->columns();
+  if (const std::int64_t examples = sliced_examples(binding.node); examples > 0) {
+    return sliced_product(product, examples,
+                          [bound = chain_of(binding, &node), out = binding.out[0], row_length](
+                              const Rectangle& rectangle, const float* block) {
+                            const BoundChain::Pointers p = bound.pointers();
+                            float* const outputs[] = {out.f32()};
+                            bound.chain.run_rectangle(p.in, outputs, rectangle, row_length, block,
+                                                      rectangle.columns);
+                          });
+  }
   InstructionPtr made = instruction([product, bound = chain_of(binding, &node),
                                      out = binding.out[0], row_length](const Machine& machine) {
     const BoundChain::Pointers p = bound.pointers();

@@ -1,9 +1,12 @@
 // The instructions for images: convolutions that nothing finishes, the gradient of their weights,
-// pooling, unfold and fold. Work is cut by images.
+// pooling, unfold and fold. Work is cut by images, or slice by slice of the batch (slices.h).
+#include <algorithm>
+
 #include "backend/cpu/convolution.h"
 #include "backend/cpu/instruction.h"
 #include "backend/cpu/pool.h"
 #include "backend/cpu/product_plans.h"
+#include "backend/cpu/slices.h"
 #include "ops/window.h"
 
 namespace chainrule::cpu {
@@ -11,39 +14,88 @@ namespace {
 
 bool is_direct(const Node& node) { return window_of(node).dilation[1] == 1; }
 
+// A convolution that nothing finishes, into its place.
+class Convolution final : public Sliced {
+ public:
+  explicit Convolution(const Binding& binding)
+      : Sliced(sliced_examples(binding.node)),
+        plan_(make_product_plan(binding.node)),
+        a_(binding.in[0]),
+        b_(binding.in[1]),
+        out_(binding.out[0]) {
+    scratch_bytes = plan_->scratch_bytes();
+    flop = plan_->flop();
+  }
+  void before(const Machine&) const override { plan_->prepare(b_.f32()); }
+  void run_part(const SlicePart& part, const Machine& machine, int worker) const override {
+    const std::int64_t chunks_of_image = plan_->chunks() / slices().examples;
+    for (std::int64_t chunk = part.begin * chunks_of_image; chunk < part.end * chunks_of_image;
+         ++chunk) {
+      run_chunk(chunk, machine, worker);
+    }
+  }
+  void run(const Machine& machine) const override {
+    before(machine);
+    machine.pool->run(plan_->chunks(),
+                      [&](std::int64_t chunk, int worker) { run_chunk(chunk, machine, worker); });
+  }
+
+ private:
+  void run_chunk(std::int64_t chunk, const Machine& machine, int worker) const {
+    const Rectangle r = plan_->block(chunk);
+    plan_->run(chunk, a_.f32(), b_.f32(), out_.f32() + r.row * plan_->columns() + r.column,
+               plan_->columns(), machine.scratch_of(worker));
+  }
+
+  std::shared_ptr<const ProductPlan> plan_;
+  Operand a_, b_, out_;
+};
+
 InstructionPtr lower_convolution(const Binding& binding) {
-  const std::shared_ptr<const ProductPlan> plan = make_product_plan(binding.node);
-  InstructionPtr made = instruction(
-      [plan, a = binding.in[0], b = binding.in[1], out = binding.out[0]](const Machine& machine) {
-        plan->prepare(b.f32());
-        machine.pool->run(plan->chunks(), [&](std::int64_t chunk, int worker) {
-          const Rectangle r = plan->block(chunk);
-          plan->run(chunk, a.f32(), b.f32(), out.f32() + r.row * plan->columns() + r.column,
-                    plan->columns(), machine.scratch_of(worker));
-        });
-      });
-  made->scratch_bytes = plan->scratch_bytes();
-  made->flop = plan->flop();
-  return made;
+  return std::make_unique<Convolution>(binding);
 }
 
+class WeightGradient final : public Sliced {
+ public:
+  explicit WeightGradient(const Binding& binding)
+      : Sliced(binding.in[0].shape()[0]),
+        plan_(binding.in[0].shape(), binding.in[1].shape(), window_of(binding.node)),
+        x_(binding.in[0]),
+        dy_(binding.in[1]),
+        dw_(binding.out[0]),
+        partial_(DType::kF32, {Slices::kCount * plan_.elements()}) {
+    scratch_bytes = plan_.scratch_bytes();
+    flop = plan_.flop();
+  }
+  void run_part(const SlicePart& part, const Machine& machine, int worker) const override {
+    if (part.begin == part.end) return;
+    plan_.run(part.begin, part.end, x_.f32(), dy_.f32(), partial() + part.slice * plan_.elements(),
+              !part.first, machine.scratch_of(worker));
+  }
+  void after(const Machine& machine) const override {
+    // Of a batch smaller than the number of slices some slices are empty.
+    const Slices& cut = slices();
+    for_each_chunk(machine, plan_.elements(), 4096, [&](std::int64_t begin, std::int64_t end, int) {
+      float* const dw = dw_.f32();
+      std::fill(dw + begin, dw + end, 0.0F);
+      for (std::int64_t slice = 0; slice < Slices::kCount; ++slice) {
+        if (cut.begin(slice) == cut.end(slice)) continue;
+        const float* const from = partial() + slice * plan_.elements();
+        for (std::int64_t i = begin; i < end; ++i) dw[i] += from[i];
+      }
+    });
+  }
+
+ private:
+  float* partial() const { return partial_.values<float>().data(); }
+
+  ConvolutionWeightPlan plan_;
+  Operand x_, dy_, dw_;
+  mutable Tensor partial_;
+};
+
 InstructionPtr lower_weight_gradient(const Binding& binding) {
-  const ConvolutionWeightPlan plan(binding.in[0].shape(), binding.in[1].shape(),
-                                   window_of(binding.node));
-  auto partial = std::make_shared<Tensor>(DType::kF32, Shape{plan.chunks() * plan.elements()});
-  InstructionPtr made = instruction([plan, partial, x = binding.in[0], dy = binding.in[1],
-                                     dw = binding.out[0]](const Machine& machine) {
-    float* const sums = partial->values<float>().data();
-    machine.pool->run(plan.chunks(), [&](std::int64_t chunk, int worker) {
-      plan.run(chunk, x.f32(), dy.f32(), sums, machine.scratch_of(worker));
-    });
-    for_each_chunk(machine, plan.elements(), 4096, [&](std::int64_t begin, std::int64_t end, int) {
-      plan.join(sums, dw.f32(), begin, end);
-    });
-  });
-  made->scratch_bytes = plan.scratch_bytes();
-  made->flop = plan.flop();
-  return made;
+  return std::make_unique<WeightGradient>(binding);
 }
 
 // `image` are the shapes of one side, `windows` of the other.
@@ -51,10 +103,23 @@ PoolShape pool_shape(const Node& node, const Shape& image, const Shape& windows)
   return {window_of(node), image[1], image[2], image[3], windows[1], windows[2]};
 }
 
-// Calls f(image) for each of so many images.
+// An instruction that calls f(image) for each image of x.
 template <typename F>
-void for_each_image(const Machine& machine, std::int64_t images, F f) {
-  machine.pool->run(images, [&](std::int64_t image, int) { f(image); });
+InstructionPtr for_each_image(const Operand& x, F f) {
+  class Images final : public Sliced {
+   public:
+    Images(std::int64_t images, F function) : Sliced(images), function_(std::move(function)) {}
+    void run_part(const SlicePart& part, const Machine&, int) const override {
+      for (std::int64_t image = part.begin; image < part.end; ++image) function_(image);
+    }
+    void run(const Machine& machine) const override {
+      machine.pool->run(slices().examples, [&](std::int64_t image, int) { function_(image); });
+    }
+
+   private:
+    F function_;
+  };
+  return std::make_unique<Images>(x.shape()[0], std::move(f));
 }
 
 // Floats between two images.
@@ -65,43 +130,38 @@ std::int64_t step_of(const Operand& x) {
 
 InstructionPtr lower_max_pool(const Binding& binding) {
   const PoolShape shape = pool_shape(binding.node, binding.in[0].shape(), binding.out[0].shape());
-  return instruction([shape, x = binding.in[0], y = binding.out[0]](const Machine& machine) {
-    for_each_image(machine, x.shape()[0], [&](std::int64_t image) {
-      max_pool(shape, x.f32() + image * step_of(x), y.f32() + image * step_of(y));
-    });
-  });
+  return for_each_image(
+      binding.in[0], [shape, x = binding.in[0], y = binding.out[0]](std::int64_t image) {
+        max_pool(shape, x.f32() + image * step_of(x), y.f32() + image * step_of(y));
+      });
 }
 
 InstructionPtr lower_max_pool_gradient(const Binding& binding) {
   const PoolShape shape = pool_shape(binding.node, binding.in[0].shape(), binding.in[1].shape());
-  return instruction([shape, x = binding.in[0], y = binding.in[1], dy = binding.in[2],
-                      dx = binding.out[0]](const Machine& machine) {
-    for_each_image(machine, x.shape()[0], [&](std::int64_t image) {
-      const std::int64_t at = image * step_of(y);
-      max_pool_gradient(shape, x.f32() + image * step_of(x), y.f32() + at, dy.f32() + at,
-                        dx.f32() + image * step_of(x));
-    });
-  });
+  return for_each_image(binding.out[0],
+                        [shape, x = binding.in[0], y = binding.in[1], dy = binding.in[2],
+                         dx = binding.out[0]](std::int64_t image) {
+                          const std::int64_t at = image * step_of(y);
+                          max_pool_gradient(shape, x.f32() + image * step_of(x), y.f32() + at,
+                                            dy.f32() + at, dx.f32() + image * step_of(x));
+                        });
 }
 
 InstructionPtr lower_unfold(const Binding& binding) {
   const PoolShape shape = pool_shape(binding.node, binding.in[0].shape(), binding.out[0].shape());
   const auto outside = static_cast<float>(binding.node.real("outside"));
-  return instruction(
-      [shape, outside, x = binding.in[0], y = binding.out[0]](const Machine& machine) {
-        for_each_image(machine, x.shape()[0], [&](std::int64_t image) {
-          unfold(shape, outside, x.f32() + image * step_of(x), y.f32() + image * step_of(y));
-        });
+  return for_each_image(
+      binding.in[0], [shape, outside, x = binding.in[0], y = binding.out[0]](std::int64_t image) {
+        unfold(shape, outside, x.f32() + image * step_of(x), y.f32() + image * step_of(y));
       });
 }
 
 InstructionPtr lower_fold(const Binding& binding) {
   const PoolShape shape = pool_shape(binding.node, binding.out[0].shape(), binding.in[0].shape());
-  return instruction([shape, y = binding.in[0], x = binding.out[0]](const Machine& machine) {
-    for_each_image(machine, x.shape()[0], [&](std::int64_t image) {
-      fold(shape, y.f32() + image * step_of(y), x.f32() + image * step_of(x));
-    });
-  });
+  return for_each_image(binding.out[0],
+                        [shape, y = binding.in[0], x = binding.out[0]](std::int64_t image) {
+                          fold(shape, y.f32() + image * step_of(y), x.f32() + image * step_of(x));
+                        });
 }
 
 constexpr Kernel kKernels[] = {

@@ -9,6 +9,7 @@
 #include <optional>
 #include <set>
 
+#include "backend/cpu/slices.h"
 #include "backend/cpu/tiny.h"
 #include "chainrule/error.h"
 #include "chainrule/simplify.h"
@@ -24,11 +25,11 @@ GraphPtr optimise(const Graph& graph) {
   // A graph that was fused before is taken apart, so that fusion sees all of it.
   // An update whose expansion is elementwise runs as one chain.
   const auto has_kernel = [](const Node& n) {
-    return !is(n, "fused") && (find_kernel(n) != nullptr || (n.op->update && n.op->elementwise));
+    return !is(n, "fused") && (find_kernel(n) != nullptr || n.op->one_pass);
   };
   // Simplified before expansion, for the rules that know macro ops by name, and again after it.
   GraphPtr g = simplify(*expand_macros(*simplify(graph), has_kernel));
-  return fuse(*reuse_relu(*fold_transposes(*g)));
+  return fuse(*reuse_relu(*pool_before_relu(*fold_transposes(*g))));
 }
 
 // Primitives alone, for a tiny program; Adam and its like stay whole, as 1 − β₂ᵗ needs more digits
@@ -98,6 +99,7 @@ class Lowering {
       if (!node.op->source && !is_final_update(node)) order_.push_back(&node);
     }
     first_update_ = order_.size();
+    groups_ = slice_groups(order_);
     for (const Node& node : graph().nodes()) {
       if (is_final_update(node)) order_.push_back(&node);
     }
@@ -172,6 +174,15 @@ class Lowering {
     }
   }
 
+  // The steps that run together with this one, slice by slice: what one of them writes must outlive
+  // them all.
+  SliceGroup group_of(std::size_t step) const {
+    for (const SliceGroup& group : groups_) {
+      if (group.begin <= step && step < group.end) return group;
+    }
+    return {step, step + 1};
+  }
+
   // A reshape is another name for the same array.
   static Value storage(Value v) {
     while (is(v, "reshape")) v = v.node().inputs[0];
@@ -189,7 +200,8 @@ class Lowering {
     };
     for (std::size_t step = 0; step < order_.size(); ++step) {
       const Node& node = *order_[step];
-      for (const Value& input : node.inputs) use_until(input, step);
+      const SliceGroup together = group_of(step);
+      for (const Value& input : node.inputs) use_until(input, together.end - 1);
       if (is(node, "reshape") || is(node, "constant")) continue;
       for (std::size_t i = 0; i < node.types.size(); ++i) {
         const Value v = node.output(i);
@@ -199,8 +211,8 @@ class Lowering {
         }
         buffer_of[key(v)] = buffers.size();
         slots.push_back(new_slot(v));
-        buffers.push_back(
-            {static_cast<std::size_t>(element_count(v.shape())) * size_of(v.dtype()), step, step});
+        buffers.push_back({static_cast<std::size_t>(element_count(v.shape())) * size_of(v.dtype()),
+                           together.begin, together.end - 1});
       }
     }
     for (const auto& [name, value] : graph().outputs()) use_until(value, order_.size());
@@ -217,8 +229,17 @@ class Lowering {
 
   // ── instructions ──
   void bind_instructions() {
+    std::vector<InstructionPtr> together;
+    std::int64_t largest = 0;  // floats of an example in the group
+    const auto finish_group = [&] {
+      if (!together.empty()) add(run_together(std::move(together), largest), false);
+      together.clear();
+      largest = 0;
+    };
     for (std::size_t step = 0; step < order_.size(); ++step) {
       const Node& node = *order_[step];
+      const SliceGroup group = group_of(step);
+      if (step == group.begin) finish_group();
       if (is(node, "reshape") || is(node, "constant")) continue;
       const Kernel* kernel = find_kernel(node);
       if (kernel == nullptr) {
@@ -229,9 +250,17 @@ class Lowering {
       for (std::size_t i = 0; i < node.types.size(); ++i) {
         binding.out.emplace_back(slot(node.output(i)), &node.types[i]);
       }
-      add(kernel->lower(binding), step >= first_update_);
-      code_.listing.push_back(line_of(node));
+      InstructionPtr made = kernel->lower(binding);
+      const bool alone = group.end == step + 1 && group.begin == step;
+      if (alone) {
+        add(std::move(made), step >= first_update_);
+      } else {
+        largest = std::max(largest, floats_of_example(node, sliced_examples(node)));
+        together.push_back(std::move(made));
+      }
+      code_.listing.push_back((alone ? "" : "| ") + line_of(node));
     }
+    finish_group();
   }
 
   void add(InstructionPtr made, bool update) {
@@ -289,6 +318,7 @@ class Lowering {
   Code code_;
   std::vector<const Node*> order_;
   std::size_t first_update_ = 0;
+  std::vector<SliceGroup> groups_;  // among the steps before the updates
   std::map<Key, std::vector<const Node*>> readers_;
   std::map<Key, Value> next_of_;  // an update's output → its parameter
   std::set<Key> kept_;

@@ -54,9 +54,20 @@ void max_pool_image(const PoolShape& s, const float* x, float* y) {
   });
 }
 
+// Windows that neither overlap nor reach over the edge.
+HWY_INLINE bool are_apart(const PoolShape& s) {
+  const Window& w = s.window;
+  return w.stride[0] >= w.kernel[0] && w.stride[1] >= w.kernel[1] && w.dilation[0] == 1 &&
+         w.dilation[1] == 1 && w.before[0] == 0 && w.before[1] == 0 && w.after[0] == 0 &&
+         w.after[1] == 0;
+}
+
 void max_pool_gradient_image(const PoolShape& s, const float* x, const float* y, const float* dy,
                              float* dx) {
-  std::fill_n(dx, s.height * s.width * s.channels, 0.0F);
+  const bool apart = are_apart(s);  // then every pixel is written once and nothing is added up
+  const bool covers = apart && s.out_height * s.window.kernel[0] == s.height &&
+                      s.out_width * s.window.kernel[1] == s.width;
+  if (!covers) std::fill_n(dx, s.height * s.width * s.channels, 0.0F);
   const auto channels = static_cast<std::size_t>(s.channels);
   for_each_window(s, [&](std::int64_t i, std::int64_t j, std::int64_t at) {
     const float* const most_at = y + at * s.channels;
@@ -73,8 +84,8 @@ void max_pool_gradient_image(const PoolShape& s, const float* x, const float* y,
       for_each_pixel(s, i, j, [&](std::int64_t from, std::int64_t) {
         if (from < 0) return;
         const M attains = hn::Eq(part.load(x + from + c), most);
-        const V sum = hn::Add(part.load(dx + from + c), hn::IfThenElseZero(attains, share));
-        part.store(sum, dx + from + c);
+        const V taken = hn::IfThenElseZero(attains, share);
+        part.store(apart ? taken : hn::Add(part.load(dx + from + c), taken), dx + from + c);
       });
     });
   });

@@ -1,0 +1,176 @@
+// Which nodes may run slice by slice, and running them so.
+#include "backend/cpu/slices.h"
+
+#include <algorithm>
+
+#include "graph/op.h"
+#include "ops/window.h"
+
+namespace chainrule::cpu {
+namespace {
+
+bool is_convolution(const Node& node) { return is(node, "conv2d") || is(node, "conv2d_transpose"); }
+
+// Sums over all examples and all pixels, one for each channel.
+bool sums_channels(const Node& node) {
+  if (!is(node, "sum") && !is(node, "mean")) return false;
+  const std::size_t rank = node.inputs[0].shape().size();
+  return rank >= 3 && node.integers("axes").size() == rank - 1 &&
+         node.integers("axes").front() == 0 &&
+         node.integers("axes").back() == static_cast<std::int64_t>(rank) - 2;
+}
+
+bool makes_one_result_of_all(const Node& node) {
+  return is(node, "conv2d_weight_backward") || sums_channels(node);
+}
+
+// Whether the fused node is an elementwise chain on images or sequences, perhaps behind a
+// convolution.
+bool is_sliceable_chain(const Node& fused) {
+  if (fused.types[0].shape.size() < 3 || fused.types[0].dtype != DType::kF32) return false;
+  return std::ranges::all_of(fused.body->nodes(), [](const Node& node) {
+    return !node.op->update && (!node.op->product || is_convolution(node));
+  });
+}
+
+std::int64_t enough(std::int64_t examples) { return examples >= Slices::kCount ? examples : 0; }
+
+// The array that a value is another name for.
+Value storage(Value v) {
+  while (is(v, "reshape")) v = v.node().inputs[0];
+  return v;
+}
+
+// The weights of a convolution, also of one that a chain finishes; every example reads all of them.
+Value weights_of(const Node& node) {
+  if (is_convolution(node)) return node.inputs[1];
+  if (!is(node, "fused")) return {};
+  for (const Node& inner : node.body->nodes()) {
+    if (!is_convolution(inner)) continue;
+    const std::vector<Value>& inputs = node.body->inputs();
+    const auto at = std::find(inputs.begin(), inputs.end(), inner.inputs[1]);
+    return node.inputs[static_cast<std::size_t>(at - inputs.begin())];
+  }
+  return {};
+}
+
+// Whether the node reads of this input only the examples that it writes.
+bool reads_by_example(const Node& node, const Value& input, std::int64_t examples) {
+  if (input.shape().empty() || input.extent(0) != examples) return false;
+  if (input == weights_of(node)) return false;
+  // Stretched along a new leading axis, every example would read all of it.
+  return !is(node, "fused") || input.shape().size() == node.types[0].shape.size();
+}
+
+}  // namespace
+
+std::int64_t sliced_examples(const Node& node) {
+  if (is(node, "conv2d_weight_backward")) {
+    return window_of(node).dilation[1] == 1 ? enough(node.inputs[0].extent(0)) : 0;
+  }
+  if (sums_channels(node)) return enough(node.inputs[0].extent(0));
+  const bool by_image = is_convolution(node) || is(node, "max_pool2d") ||
+                        is(node, "max_pool2d_backward") || is(node, "unfold") || is(node, "fold");
+  if (by_image || (is(node, "fused") && is_sliceable_chain(node))) {
+    return enough(node.types[0].shape[0]);
+  }
+  return 0;
+}
+
+std::vector<SliceGroup> slice_groups(const std::vector<const Node*>& order) {
+  std::vector<SliceGroup> groups;
+  SliceGroup group;
+  std::int64_t examples = 0;  // of the group; 0 when there is none
+  std::int64_t members = 0;
+  std::set<std::int64_t> made;  // nodes of the group
+  const auto finish = [&](std::size_t end) {
+    if (members > 1) groups.push_back({group.begin, end});
+    examples = members = 0;
+    made.clear();
+  };
+  for (std::size_t step = 0; step < order.size(); ++step) {
+    const Node& node = *order[step];
+    if (is(node, "reshape") || is(node, "constant")) continue;
+    const std::int64_t own = sliced_examples(node);
+    const bool fits = std::ranges::all_of(node.inputs, [&](const Value& input) {
+      const Value source = storage(input);
+      if (!made.contains(source.node().id)) return true;
+      return !makes_one_result_of_all(source.node()) && source.extent(0) == own &&
+             reads_by_example(node, input, own);
+    });
+    if (examples != own || !fits) finish(step);
+    if (own == 0) continue;
+    if (examples == 0) group.begin = step;
+    examples = own;
+    ++members;
+    made.insert(node.id);
+  }
+  finish(order.size());
+  return groups;
+}
+
+std::int64_t floats_of_example(const Node& node, std::int64_t examples) {
+  std::int64_t most = 0;
+  const auto count = [&](const Shape& shape) {
+    if (!shape.empty() && shape[0] == examples)
+      most = std::max(most, element_count(shape) / examples);
+  };
+  for (const Value& input : node.inputs) count(input.shape());
+  for (const Type& type : node.types) count(type.shape);
+  return most;
+}
+
+namespace {
+
+// A part of an array: several of them are in a core's L2 at a time.
+constexpr std::int64_t kFloatsOfPart = 32768;
+
+class Together final : public Instruction {
+ public:
+  Together(std::vector<InstructionPtr> instructions, std::int64_t largest)
+      : instructions_(std::move(instructions)),
+        examples_of_part_(
+            std::max<std::int64_t>(1, kFloatsOfPart / std::max<std::int64_t>(1, largest))) {
+    for (const InstructionPtr& one : instructions_) {
+      scratch_bytes = std::max(scratch_bytes, one->scratch_bytes);
+      shared_bytes = std::max(shared_bytes, one->shared_bytes);
+      flop += one->flop;
+      parts_.push_back(static_cast<const Sliced*>(one.get()));
+    }
+  }
+  void run(const Machine& machine) const override {
+    const Slices slices = parts_.front()->slices();
+    for (const Sliced* one : parts_) one->before(machine);
+    machine.pool->run(Slices::kCount, [&](std::int64_t slice, int worker) {
+      const std::int64_t end = slices.end(slice);
+      SlicePart part{slice, slices.begin(slice), 0, true};
+      for (; part.begin < end; part.begin = part.end, part.first = false) {
+        part.end = std::min(end, part.begin + examples_of_part_);
+        for (const Sliced* one : parts_) one->run_part(part, machine, worker);
+      }
+    });
+    for (const Sliced* one : parts_) one->after(machine);
+  }
+
+ private:
+  std::vector<InstructionPtr> instructions_;
+  std::int64_t examples_of_part_;
+  std::vector<const Sliced*> parts_;
+};
+
+}  // namespace
+
+void Sliced::run(const Machine& machine) const {
+  before(machine);
+  machine.pool->run(Slices::kCount, [&](std::int64_t slice, int worker) {
+    run_part({slice, slices_.begin(slice), slices_.end(slice)}, machine, worker);
+  });
+  after(machine);
+}
+
+InstructionPtr run_together(std::vector<InstructionPtr> instructions,
+                            std::int64_t largest_floats_of_example) {
+  return std::make_unique<Together>(std::move(instructions), largest_floats_of_example);
+}
+
+}  // namespace chainrule::cpu

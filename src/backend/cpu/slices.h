@@ -1,0 +1,90 @@
+// Working through a batch slice by slice: where one instruction after the other treats examples
+// independently, a few examples are taken through all of them before the next few come, so that
+// what lies between two instructions is read while it is still in cache.
+#pragma once
+
+#include <cstdint>
+#include <set>
+#include <vector>
+
+#include "backend/cpu/instruction.h"
+
+namespace chainrule::cpu {
+
+/// The cut of a batch into slices, the same for all instructions and any number of threads. A
+/// thread takes a slice through all instructions in parts of a few examples.
+struct Slices {
+  static constexpr std::int64_t kCount = 16;
+  std::int64_t examples = 0;
+
+  std::int64_t begin(std::int64_t slice) const { return slice * examples / kCount; }
+  std::int64_t end(std::int64_t slice) const { return begin(slice + 1); }
+};
+
+/// Examples [begin, end) of a slice; the parts of a slice come in order and on one thread.
+struct SlicePart {
+  std::int64_t slice = 0;
+  std::int64_t begin = 0;
+  std::int64_t end = 0;
+  bool first = true;  // of its slice
+};
+
+/// An instruction that treats the examples of a batch independently, apart from what it does before
+/// and after: a convolution arranges its weights, the gradient of a weight joins its slices' sums.
+class Sliced : public Instruction {
+ public:
+  explicit Sliced(std::int64_t examples) : slices_{examples} {}
+
+  virtual void before(const Machine& machine) const { static_cast<void>(machine); }
+  virtual void run_part(const SlicePart& part, const Machine& machine, int worker) const = 0;
+  virtual void after(const Machine& machine) const { static_cast<void>(machine); }
+  void run(const Machine& machine) const override;
+
+  const Slices& slices() const { return slices_; }
+
+ private:
+  Slices slices_;
+};
+
+/// A Sliced that calls f(part, machine, worker).
+template <typename F>
+std::unique_ptr<Sliced> sliced(std::int64_t examples, F f) {
+  class Call final : public Sliced {
+   public:
+    Call(std::int64_t of, F function) : Sliced(of), function_(std::move(function)) {}
+    void run_part(const SlicePart& part, const Machine& machine, int worker) const override {
+      function_(part, machine, worker);
+    }
+
+   private:
+    F function_;
+  };
+  return std::make_unique<Call>(examples, std::move(f));
+}
+
+/// How many examples the node's instruction treats independently; 0 when it is no Sliced. Batches
+/// of fewer examples than there are slices are left to other ways of cutting.
+std::int64_t sliced_examples(const Node& node);
+
+/// Neighbouring instructions that may run slice by slice: steps [begin, end) of a list of nodes.
+struct SliceGroup {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+};
+
+/// The groups of two or more among nodes in the order in which they run; reshapes and constants,
+/// which are no instructions, may stand between. Within a group every node reads of an earlier one
+/// only the examples of its own slice.
+std::vector<SliceGroup> slice_groups(const std::vector<const Node*>& order);
+
+/// The floats of one example in the largest array that the node reads or writes.
+std::int64_t floats_of_example(const Node& node, std::int64_t examples);
+
+/// Several Sliced in one pass over the slices, in parts of so many floats that some arrays of a
+/// part fit into L2.
+///
+/// requires  each is a Sliced of the same number of examples.
+InstructionPtr run_together(std::vector<InstructionPtr> instructions,
+                            std::int64_t largest_floats_of_example);
+
+}  // namespace chainrule::cpu

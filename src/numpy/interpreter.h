@@ -1,0 +1,188 @@
+// The evaluator: runs the syntax tree symbolically. Numbers are computed, arithmetic on arrays
+// becomes nodes of a graph, functions are inlined and short loops unrolled.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "chainrule/numpy_program.h"
+#include "numpy/tape.h"
+
+namespace chainrule::numpy {
+
+class Interpreter;
+struct Index;
+
+/// The arguments of a call to a function that the reader knows. A rule takes them one by one, in
+/// the order of NumPy's signature.
+class Arguments {
+ public:
+  Arguments(Interpreter& interpreter, const Expression& expression, std::string name)
+      : in(interpreter), call(expression), function(std::move(name)) {}
+
+  /// The next positional argument, or the one with that keyword; null when there is neither.
+  const Object* take(std::string_view keyword);
+  /// The same, given by keyword only.
+  const Object* keyword(std::string_view keyword);
+  const Object& need(std::string_view keyword);
+  /// All positional arguments that are left.
+  std::vector<Object> rest();
+
+  Object array_or_number(std::string_view keyword);
+  double real(std::string_view keyword);
+  double real_or(std::string_view keyword, double otherwise);
+  std::int64_t integer(std::string_view keyword);
+  std::int64_t integer_or(std::string_view keyword, std::int64_t otherwise);
+  bool flag(std::string_view keyword);
+  Shape shape(std::string_view keyword);
+  [[noreturn]] void fail(const std::string& message) const;
+
+  Interpreter& in;
+  const Expression& call;
+  std::string function;
+  std::vector<Object> positional;
+  std::map<std::string, Object, std::less<>> keywords;
+  std::size_t next = 0;
+};
+
+using BuiltinRule = std::function<Object(Arguments&)>;
+using BuiltinTable = std::map<std::string, BuiltinRule, std::less<>>;
+
+/// True when an array has the function as a method: x.sum() for np.sum(x).
+bool is_method(std::string_view name);
+
+/// Every function that is known: "np.sum", ".copy", "relu", "len".
+const BuiltinTable& builtins();
+void add_elementwise(BuiltinTable& table);
+void add_reductions(BuiltinTable& table);
+void add_products(BuiltinTable& table);
+void add_creation(BuiltinTable& table);
+void add_shapes(BuiltinTable& table);
+void add_random(BuiltinTable& table);
+void add_networks(BuiltinTable& table);
+void add_python(BuiltinTable& table);
+
+enum class Flow { kOn, kReturn, kBreak, kContinue };
+
+class Interpreter {
+ public:
+  Interpreter(std::string_view source, const std::string& file, const NumpyOptions& options,
+              const Names& names, const Uses& uses)
+      : source_(source), file_(file), options_(options), names_(names), tape_(names, uses) {}
+
+  void run(const Block& program);
+
+  Tape& tape() { return tape_; }
+  std::vector<NumpyAssignment>& assignments() { return assignments_; }
+
+  // What follows is for the rules of functions.
+
+  [[noreturn]] void fail(const Expression& at, const std::string& message) const;
+  std::string text(const Expression& e) const;
+  Object evaluate(const Expression& e);
+  Object call_object(const Expression& e, const Object& function, std::vector<Object> arguments,
+                     std::vector<std::string> keywords);
+
+  /// a op b for + - * / // % ** and the comparisons.
+  Object arithmetic(const Expression& at, std::string_view op, const Object& a, const Object& b);
+  /// op(a) for a function of one value.
+  Object map(Kind kind, const Object& x, const std::function<Value(Value)>& function);
+  Object elementwise(const Expression& at, Kind kind, const std::vector<Object>& operands,
+                     const Formula& formula);
+  Object product(const Expression& at, const Object& a, const Object& b, bool dot);
+  Object subscript(const Expression& at, const Object& object, const Object& index);
+  /// The axes of x in another order; the result shares x's numbers.
+  Object permuted(const Object& x, std::vector<std::int64_t> permutation);
+  Object reshaped(const Object& x, const Shape& shape);
+  /// Writes an array's new value under the names that share it.
+  void change(const Expression& at, const ArrayPtr& array, const Object& next,
+              const std::string& name);
+  /// The same for a function that changes its argument, written as a statement: np.add.at(a, i, x).
+  void change_by_call(const Expression& call, const Expression& target, const ArrayPtr& array,
+                      const Object& next);
+  /// The name under which `e` changes an array.
+  std::string changed_name(const Expression& e, const Array& array) const;
+
+  /// A whole number whose value is known; `what` names it in the error.
+  std::int64_t integer(const Expression& at, const Object& object, std::string_view what);
+  double real(const Expression& at, const Object& object, std::string_view what);
+  bool truth(const Expression& at, const Object& object);
+  Shape shape(const Expression& at, const Object& object, std::string_view what);
+  /// A list, tuple or range as its items; an array as its rows.
+  std::vector<Object> items(const Expression& at, const Object& object);
+  /// Numbers and nested lists of them as an array.
+  Object to_array(const Expression& at, const Object& object);
+
+  RandomState& random() { return *random_; }
+  void seed(std::uint32_t seed) { *random_ = RandomState(seed); }
+
+ private:
+  // statements
+  Flow block(const Block& statements);
+  Flow statement(const Statement& s);
+  Flow run_statement(const Statement& s);
+  Flow loop(const Statement& s);
+  void assign(const Statement& s);
+  void assign_to(const Statement& s, const Expression& target, Object value,
+                 const Expression* written);
+  void augment(const Statement& s);
+  void bind(const std::string& name, Object value);
+  void settle(Object& value, const std::string& name);
+  void import(const Statement& s);
+  void record(const std::string& target, const Object& value, bool in_place,
+              const Expression* written);
+  void record_items(const std::string& name, const Object& value, const Expression* written);
+  void set_element(const Expression& target, const Object& value, std::string_view op);
+  void count_step(const Statement& s);
+
+  // expressions
+  Object name(const Expression& e);
+  Object undefined(const Expression& e);
+  Object attribute(const Expression& e);
+  Object module_attribute(const Expression& e, const std::string& path);
+  Object array_attribute(const Expression& e, const Object& object);
+  Object call(const Expression& e);
+  Object call_function(const Expression& e, const Function& function, std::vector<Object> arguments,
+                       std::vector<std::string> keywords);
+  Object compare(const Expression& e);
+  Object unary(const Expression& e);
+  Object binary(const Expression& e);
+  Object string(const Expression& e);
+  Object list_of(const Expression& e);
+  Object subscript_expression(const Expression& e);
+  Object numbers_only(const Expression& at, std::string_view op, const Number& a, const Number& b);
+  std::string operands_text(const Expression& e) const;
+  const Object* lookup(const std::string& name) const;
+  std::vector<std::string> known_names() const;
+  std::string key_of(const Expression& at, const Object& key);
+  Object take(const Expression& at, const Object& object, const Index& index);
+  Object take_pairs(const Expression& at, const Object& object, const Index& index);
+  Object take_masked(const Object& object, const ArrayPtr& mask);
+  Object with_element(const Expression& at, const Object& object, const Index& index,
+                      const Object& v, std::string_view op);
+
+  std::string_view source_;
+  const std::string& file_;
+  const NumpyOptions& options_;
+  const Names& names_;
+  Tape tape_;
+  std::vector<NumpyAssignment> assignments_;
+  std::vector<ArrayPtr> assigned_arrays_;  // one an assignment; null where it is no array
+  std::shared_ptr<Scope> globals_ = std::make_shared<Scope>();
+  std::shared_ptr<Scope> scope_ = globals_;
+  std::shared_ptr<RandomState> random_ = std::make_shared<RandomState>(0);
+  const Statement* statement_ = nullptr;  // that is being run
+  Object returned_;
+  std::size_t depth_ = 0;       // of calls
+  std::size_t eval_depth_ = 0;  // of expressions
+  std::size_t steps_ = 0;
+};
+
+/// The shape two operands are joined to; an empty result and false when they cannot be.
+bool join_shapes(const Shape& a, const Shape& b, Shape& joined);
+
+}  // namespace chainrule::numpy
