@@ -105,6 +105,8 @@ struct OpRules {
   bool truth = false;           // the result is 0 or 1: in code, False or True
   bool source = false;          // its value comes from outside the graph
   bool update = false;          // output i is the next value of input i
+  bool one_pass = false;        // of an update: its expansion is elementwise
+  bool exact_scalars = false;   // of an update: scalars such as 1 − βᵗ need more than float32
   bool product = false;         // a sum of products that an elementwise chain may finish in cache
   std::string_view gates = {};  // of a recurrent op: letters, as "IFGO", for the parts of each of
                                 // the rows that it saves after its states
