@@ -114,10 +114,15 @@ std::vector<std::pair<std::string, std::string>> steps_in(const std::string& tex
   return steps;
 }
 
-// "W1" of "params['W1']".
+// "W1" of "params['W1']", "weights_0" of "weights[0]".
 std::string name_in_graph(const std::string& expression) {
   const std::size_t quote = expression.find('\'');
-  if (quote == std::string::npos) return expression;
+  if (quote == std::string::npos) {
+    const std::size_t bracket = expression.find('[');
+    if (bracket == std::string::npos) return expression;
+    return expression.substr(0, bracket) + "_" +
+           expression.substr(bracket + 1, expression.find(']') - bracket - 1);
+  }
   return expression.substr(quote + 1, expression.rfind('\'') - quote - 1);
 }
 
