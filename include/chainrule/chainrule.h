@@ -1,8 +1,12 @@
 // All of chainrule's public headers.
 #pragma once
 
+#include "chainrule/attention.h"
+#include "chainrule/backprop_check.h"
 #include "chainrule/convolution.h"
 #include "chainrule/data.h"
+#include "chainrule/derivation.h"
+#include "chainrule/emit.h"
 #include "chainrule/error.h"
 #include "chainrule/explain.h"
 #include "chainrule/gradient.h"
@@ -12,8 +16,10 @@
 #include "chainrule/model.h"
 #include "chainrule/nn.h"
 #include "chainrule/numpy_format.h"
+#include "chainrule/numpy_program.h"
 #include "chainrule/ops.h"
 #include "chainrule/optim.h"
+#include "chainrule/phrase.h"
 #include "chainrule/program.h"
 #include "chainrule/random.h"
 #include "chainrule/recurrent.h"

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <iostream>
 
 #include "base/atomic_file.h"
@@ -137,9 +138,11 @@ FitResult run_fit(const TrainOptions& options, const Prepared& data, Model& mode
 }
 
 void read_toml(CLI::App& sub, const std::string& data) {
-  const std::string path = data;  // the file fills the option that named it
-  fill_from_toml(sub, path);
-  if (data == path) throw UsageError(path + ": \"data\" is missing, as data = \"digits\"");
+  const std::filesystem::path file = data;  // the file fills the option that named it
+  fill_from_toml(sub, file.string());
+  if (data == file.string()) {
+    throw UsageError(file.string() + ": \"data\" is missing, as data = \"digits\"");
+  }
 }
 
 void train(const TrainOptions& options) {
