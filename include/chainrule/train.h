@@ -82,7 +82,8 @@ struct Metrics {
 class Predictor {
  public:
   /// `input` is the shape of one example.
-  Predictor(const Sequential& model, const Shape& input, std::shared_ptr<Parameters> parameters,
+  Predictor(const Sequential& model, const Shape& input,
+            const std::shared_ptr<Parameters>& parameters,
             std::shared_ptr<cpu::ThreadPool> threads = nullptr);
 
   /// The network's outputs.  x: [rows, …]  → [rows, outputs…]

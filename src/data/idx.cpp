@@ -1,5 +1,6 @@
 // IDX: two zero bytes, the kind of number, the number of axes, the extents as big-endian 32-bit
 // integers, and the numbers, big-endian and row-major. zlib reads plain files like compressed ones.
+#include <fmt/format.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -259,7 +260,8 @@ std::string file_of(const fs::path& folder, const std::string& part, const std::
   for (const char* axes : {"1", "3", "4"}) {
     for (const char* joint : {"-", "."}) {
       for (const char* end : {"", ".gz"}) {
-        const fs::path path = folder / (part + '-' + what + joint + "idx" + axes + "-ubyte" + end);
+        const fs::path path =
+            folder / fmt::format("{}-{}{}idx{}-ubyte{}", part, what, joint, axes, end);
         std::error_code ignored;
         if (fs::is_regular_file(path, ignored)) return path.string();
       }

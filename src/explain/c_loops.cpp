@@ -91,14 +91,14 @@ CLoops::Expression CLoops::local(const std::string& wanted, const std::string& v
 std::string CLoops::open(std::int64_t extent, CBlock*& block) {
   if (extent == 1) return "0";
   for (const char letter : kLoopNames) {
-    const std::string name(1, letter);
+    std::string name(1, letter);
     if (is_free_(name) && std::find(in_use_.begin(), in_use_.end(), name) == in_use_.end()) {
       in_use_.push_back(name);
       block = &block->loop(name, extent);
       return name;
     }
   }
-  const std::string name = fresh("i");
+  std::string name = fresh("i");
   block = &block->loop(name, extent);
   return name;
 }
@@ -398,7 +398,7 @@ void CLoops::windows(const Node& node, const std::string& target, CBlock& block)
   CBlock* inside = &block;
   const Index at = open_all({rows[0], rows[1], rows[2], w.kernel[0], w.kernel[1]}, inside);
   const auto pixel = [&](const std::string& wanted, std::size_t axis) {
-    const std::string name = fresh(wanted);
+    std::string name = fresh(wanted);
     inside->add(fmt::format("const int {} = {} * {} + {} * {} - {};", name, at[axis + 1],
                             w.stride[axis], at[axis + 3], w.dilation[axis], w.before[axis]));
     return name;

@@ -106,7 +106,7 @@ std::string number_text(double value, Notation notation) {
                                                                 : python_repr(value);
   }
   if (whole) return fmt::format("{:.0f}", value);
-  const std::string text = fmt::format("{:.6g}", value);
+  std::string text = fmt::format("{:.6g}", value);
   const std::size_t e = text.find('e');
   if (notation == Notation::kText || e == std::string::npos) return text;
   const std::string digits = text.substr(0, e);

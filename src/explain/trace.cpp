@@ -58,7 +58,7 @@ class Namer {
 
  private:
   std::string parameter(const ParameterInfo& info, const Network& network) {
-    const std::string name = display_name(info.name.substr(info.name.find('.') + 1));
+    std::string name = display_name(info.name.substr(info.name.find('.') + 1));
     Graph& graph = network.output.graph();
     graph.set_name(graph.find(info.name), name);
     taken_.insert(name);
@@ -196,7 +196,7 @@ void append_gradients(Step& step, const std::vector<Value>& weights) {
 void rename_states(Graph& graph, Namer& names) {
   for (const Value& state : graph.parameters()) {
     if (!is_optimizer_state(state.name())) continue;
-    const std::string full = state.name();
+    const std::string& full = state.name();
     const std::string parameter = full.substr(full.find('/') + 1);
     const std::string name = state_name(full);
     names.real_name[name] = full.substr(0, full.find('/') + 1) + names.real_name.at(parameter);

@@ -195,7 +195,7 @@ void add_jacobians(const Graph& original, const TensorMap& feed, TraceSequence& 
     }
   }
   const Value last = sequence.reverse ? states.front() : states.back();
-  const Shape shape = last.shape();  // [B, H]
+  const Shape& shape = last.shape();  // [B, H]
   const Value seed = graph->input("seed", last.type());
   const std::vector<Value> gradients = gradient(last, states, seed);
   const auto rows = static_cast<std::size_t>(shape[0]);

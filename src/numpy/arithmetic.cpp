@@ -58,7 +58,7 @@ Kind result_kind(std::string_view op, Kind a, Kind b) {
   return std::max(promoted(a, b), Kind::kInteger);
 }
 
-Value as_matrix(Value x, Shape shape) { return x.shape() == shape ? x : reshape(x, shape); }
+Value as_matrix(Value x, const Shape& shape) { return x.shape() == shape ? x : reshape(x, shape); }
 
 // Leading axes stretched to one shape, as np.matmul does.
 Value matrix_product(Value a, Value b) {
@@ -291,7 +291,7 @@ Object Interpreter::product(const Expression& at, const Object& left, const Obje
 }
 
 Object Interpreter::unary(const Expression& e) {
-  const Object x = evaluate(*e.children[0]);
+  Object x = evaluate(*e.children[0]);
   if (e.text == "not") return boolean(!truth(e, x));
   if (const Number* n = x.number()) {
     if (e.text == "~") {

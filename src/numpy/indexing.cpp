@@ -195,8 +195,8 @@ Object Interpreter::take_masked(const Object& object, const ArrayPtr& mask) {
   Shape rows{element_count(mask->shape)};
   rows.insert(rows.end(), shape.begin() + static_cast<std::ptrdiff_t>(mask->shape.size()),
               shape.end());
-  const Object index = known_array(Kind::kInteger, {static_cast<std::int64_t>(positions.size())},
-                                   std::move(positions));
+  const auto count = static_cast<std::int64_t>(positions.size());
+  const Object index = known_array(Kind::kInteger, {count}, std::move(positions));
   return tape_.apply(object.kind(), {{object}, {index, Role::kIndex, rows[0]}},
                      [&](Graph&, const std::vector<Value>& x) {
                        return gather(x[0].shape() == rows ? x[0] : reshape(x[0], rows), x[1]);

@@ -136,7 +136,7 @@ Object sum_of(Arguments& a) {
 }
 
 Object distinct(Arguments& a) {
-  const Object x = a.array_or_number("ar");
+  Object x = a.array_or_number("ar");
   if (!x.array()) return x;
   const std::vector<double> numbers = a.in.tape().numbers(*x.array());
   const std::set<double> sorted(numbers.begin(), numbers.end());

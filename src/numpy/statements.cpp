@@ -32,8 +32,7 @@ const Expression* part(const Expression* written, std::size_t i, std::size_t cou
 
 // "W1" of params["W1"], "hs_0" of hs[0].
 std::string element_name(const std::string& object, const std::string& key) {
-  const std::string plain =
-      key.size() > 1 && key.front() == '\'' ? key.substr(1, key.size() - 2) : "";
+  std::string plain = key.size() > 1 && key.front() == '\'' ? key.substr(1, key.size() - 2) : "";
   if (!plain.empty()) return plain;
   std::string number = key;
   std::replace(number.begin(), number.end(), '-', 'm');

@@ -137,7 +137,12 @@ struct Object {
   }
   bool nothing() const { return as<Nothing>() != nullptr; }
   bool numeric() const { return number() != nullptr || array() != nullptr; }
-  Kind kind() const { return number() != nullptr ? number()->kind : array()->kind; }
+  // kReal of what is no number and no array.
+  Kind kind() const {
+    if (const Number* n = number()) return n->kind;
+    const ArrayPtr a = array();
+    return a != nullptr ? a->kind : Kind::kReal;
+  }
 };
 
 inline Object integer(std::int64_t value) {

@@ -50,11 +50,9 @@ class Lbfgs::Search {
     bool bracketed = false;
     // Longer and longer steps, until a minimum must lie between the last two (algorithm 3.5).
     while (!bracketed && evaluations_ <= options_.most_searches) {
-      if (!decreases(high) || (evaluations_ > 2 && high.f >= low.f)) {
-        bracketed = true;
-      } else if (is_flat(high)) {
-        return high;
-      } else if (high.slope >= 0) {
+      const bool too_far = !decreases(high) || (evaluations_ > 2 && high.f >= low.f);
+      if (!too_far && is_flat(high)) return high;
+      if (too_far || high.slope >= 0) {
         bracketed = true;
       } else {
         const double next = interpolated(low, high, high.t + 0.01 * (high.t - low.t), 10 * high.t);
