@@ -180,11 +180,15 @@ inline void check_c(const Graph& graph, const TensorMap& feed) {
   }
   const Printed printed = run_c(emit_c(graph, feed), outputs, parameters);
   const Evaluation reference(graph, feed);
-  for (const auto& [name, tensor] : reference.outputs()) {
+  for (const auto& entry : reference.outputs()) {
+    const std::string& name = entry.first;
+    const Tensor& tensor = entry.second;
     CAPTURE(name);
     CHECK(largest_error(printed.at(name), tensor) < 1e-12);
   }
-  for (const auto& [name, tensor] : reference.updated()) {
+  for (const auto& entry : reference.updated()) {
+    const std::string& name = entry.first;
+    const Tensor& tensor = entry.second;
     CAPTURE(name);
     CHECK(largest_error(printed.at("new_" + name), tensor) < 1e-12);
   }

@@ -176,7 +176,9 @@ TEST_CASE("emit numpy: the completed files run and give the reference's gradient
     runs.add(stem, text, expressions);
   }
   const Printed printed = runs.run();
-  for (const auto& [label, tensor] : expected) {
+  for (const auto& entry : expected) {
+    const std::string& label = entry.first;
+    const Tensor& tensor = entry.second;
     CAPTURE(label);
     CHECK(largest_error(printed.at(label), tensor) < 1e-12);
   }
@@ -256,7 +258,9 @@ TEST_CASE("emit c: NumPy programs as C give the reference's loss, gradients and 
     }
     const Printed printed = run_c(source, before, after);
     CHECK(std::abs(printed.at(loss)[0] - reference.loss) < 1e-12 * (1 + std::abs(reference.loss)));
-    for (const auto& [name, tensor] : reference.gradients) {
+    for (const auto& entry : reference.gradients) {
+      const std::string& name = entry.first;
+      const Tensor& tensor = entry.second;
       CAPTURE(name);
       CHECK(largest_error(printed.at("d" + name), tensor) < 1e-12);
       CHECK(largest_error(printed.at(name), reference.updated.at(name)) < 1e-12);
