@@ -35,3 +35,14 @@ add_test(NAME notebook COMMAND sh -c
 # The command line, driven as a person would.
 add_test(NAME cli COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/cli/cli_test.py
   $<TARGET_FILE:chainrule_cli>)
+
+# The page that explain writes, in a browser where there is one.
+add_executable(make_pages tests/explain/make_pages.cpp)
+chainrule_program(make_pages)
+add_test(NAME explain_page
+  COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/explain/page_test.py $<TARGET_FILE:make_pages>)
+set_tests_properties(explain_page PROPERTIES SKIP_RETURN_CODE 77)
+
+# check and explain on networks.
+add_test(NAME network COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/cli/network_test.py
+  $<TARGET_FILE:chainrule_cli>)

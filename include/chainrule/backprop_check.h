@@ -1,5 +1,5 @@
-// Somebody's own backpropagation, marked: each hand-written gradient line of a NumPy program is held
-// against the true derivative of its loss.
+// Somebody's own backpropagation, marked: each hand-written gradient line of a NumPy program is
+// held against the true derivative of its loss.
 #pragma once
 
 #include <string>
@@ -33,7 +33,8 @@ struct GradientLine {
   std::string explanation;  // a sentence or two; may be empty for kRight and kPart
   std::string correct;      // the line as it should be, in the user's names; empty when it is right
   double factor = 1;        // value = factor · derivative, where that holds
-  double difference = 0;    // largest |value − derivative| with the file's numbers; NaN: shapes differ
+  double difference =
+      0;  // largest |value − derivative| with the file's numbers; NaN: shapes differ
 };
 
 struct BackpropReport {

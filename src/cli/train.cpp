@@ -1,133 +1,68 @@
-// chainrule train: a table in, a model file out.
+// chainrule train: a table, images or a text in, a model file out.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <iostream>
 
 #include "base/atomic_file.h"
-#include "base/phrase_rules.h"
 #include "chainrule/error.h"
 #include "chainrule/model.h"
 #include "cli/commands.h"
+#include "cli/option_values.h"
+#include "cli/prepare.h"
 #include "cli/progress.h"
 #include "cli/source.h"
+#include "cli/toml_options.h"
 
 namespace chainrule::cli {
 namespace {
 
 struct TrainOptions {
-  std::string data;
-  std::string target;
-  std::string task = "auto";
-  std::vector<std::string> missing;
-  std::vector<std::string> drop;
-  std::string header = "auto";
+  DataOptions data;
   std::string model;
   std::string init;
   std::int64_t epochs = 0;
   std::int64_t batch = 0;
-  std::string optimizer = "adam";
-  double lr = 0;
-  std::string schedule = "cosine";
-  double clip_norm = 0;
-  double clip_value = 0;
-  std::optional<double> weight_decay;
-  double validation = 0.2;
-  std::uint64_t seed = 0;
+  UpdateOptions update{.optimizer = "adam"};
+  std::string schedule;  // "": the optimizer's usual one
+  double label_smoothing = 0;
+  double mixup = 0;
+  std::string augment;
   int threads = 0;
   std::string output = "model.safetensors";
   bool quiet = false;
 };
 
-// A message about an option's text begins with the option.
-template <typename Parse>
-auto parsed(const std::string& option, Parse parse) {
-  try {
-    return parse();
-  } catch (const UsageError& error) {
-    throw UsageError(option + ": " + error.what());
-  }
-}
-
-// CLI11's own checks let NaN and infinity pass.
-CLI::Validator finite_number(bool zero_too) {
-  const std::string what = zero_too ? "a number, at least 0" : "a positive number";
-  return CLI::Validator(
-      [what, zero_too](std::string& text) {
-        double value = 0;
-        const bool good = parse_number(text, value) && (zero_too ? value >= 0 : value > 0);
-        return good ? std::string() : fmt::format("expected {}, got \"{}\"", what, text);
-      },
-      "NUMBER");
-}
-
-Optimizer optimizer_of(const TrainOptions& options) {
-  Optimizer plain = parsed("--optimizer", [&] { return Optimizer::parse(options.optimizer); });
-  if (!options.weight_decay) return plain;
-  return parsed("--weight-decay", [&] {
-    return Optimizer::parse(
-        fmt::format("{} weight_decay={}", options.optimizer, *options.weight_decay));
-  });
-}
-
 FitOptions fit_options(const TrainOptions& options) {
   FitOptions fit;
-  fit.optimizer = optimizer_of(options);
-  fit.schedule = parsed("--schedule", [&] { return Schedule::parse(options.schedule); });
+  fit.optimizer = optimizer_of(options.update);
+  if (!options.schedule.empty() || !fit.optimizer.is_full_batch()) {
+    fit.schedule = parsed("--schedule", [&] {
+      return Schedule::parse(options.schedule.empty() ? "cosine" : options.schedule);
+    });
+  }
   if (!options.init.empty()) {
     fit.init = parsed("--init", [&] { return Initializer::parse(options.init); });
   }
-  fit.lr = options.lr > 0 ? options.lr : fit.optimizer.usual_rate();
-  fit.clip = {.norm = options.clip_norm, .value = options.clip_value};
-  fit.seed = options.seed;
+  fit.lr = options.update.lr > 0 ? options.update.lr : fit.optimizer.usual_rate();
+  fit.clip = options.update.clip;
+  fit.label_smoothing = options.label_smoothing;
+  fit.mixup = options.mixup;
+  fit.augmentation = parsed("--augment", [&] { return Augmentation::parse(options.augment); });
+  fit.seed = options.data.seed;
   fit.threads = options.threads;
   return fit;
 }
 
-Task task_of(const std::string& text) {
-  if (text == "classification") return Task::kClassification;
-  return text == "regression" ? Task::kRegression : Task::kAuto;
-}
+constexpr std::int64_t kFullBatchSteps = 100;
 
-// The table and the name of its target.
-std::pair<Table, std::string> load(const TrainOptions& options) {
-  CsvOptions csv;
-  csv.missing = options.missing;
-  csv.header = options.header == "yes"  ? Header::kYes
-               : options.header == "no" ? Header::kNo
-                                        : Header::kAuto;
-  Table table = load_table(options.data, csv);
-  if (!options.target.empty()) return {std::move(table), options.target};
-  if (!is_builtin(options.data)) {
-    std::string names;
-    for (std::size_t i = 0; i < std::min<std::size_t>(table.columns.size(), 20); ++i) {
-      names += (i == 0 ? "" : ", ") + table.columns[i].name;
-    }
-    if (table.columns.size() > 20) names += ", …";
-    throw UsageError("--target is needed: the column to predict, one of " + names);
-  }
-  std::string last = table.columns.back().name;
-  return {std::move(table), std::move(last)};
-}
-
-struct Prepared {
-  Encoder encoder;
-  Dataset train;
-  Dataset test;
-};
-
-Prepared prepare(const TrainOptions& options) {
-  const auto [table, target] = load(options);
-  const Task task = task_of(options.task);
-  const Split rows =
-      split(table.rows(), options.validation, options.seed, strata(table, target, task));
-  Prepared result;
-  result.encoder = Encoder::fit(
-      table, rows.train,
-      {.target = target, .drop = options.drop, .task = task, .missing = options.missing});
-  result.train = result.encoder.encode(table, rows.train);
-  if (!rows.test.empty()) result.test = result.encoder.encode(table, rows.test);
-  return result;
+// The usual networks drop, which a full-batch optimiser cannot have.
+Sequential without_dropout(const Sequential& network) {
+  std::vector<Phrase> layers = network.layers();
+  std::erase_if(layers, [](const Phrase& layer) { return layer.name == "dropout"; });
+  return Sequential(std::move(layers));
 }
 
 void announce(const TrainOptions& options, const Prepared& data, const Model& model,
@@ -141,36 +76,47 @@ void announce(const TrainOptions& options, const Prepared& data, const Model& mo
   for (const ParameterInfo& info : model.network.parameters(model.input)) {
     parameters += element_count(info.shape);
   }
-  fmt::print("data      {}: {} rows to train, {} to test\n", options.data, grouped(train_rows),
-             grouped(test_rows));
-  fmt::print("target    {} ({}), from {} features\n", data.encoder.target(), kind,
-             data.train.x.shape()[1]);
+  const char* what = data.encoder.kind() == Encoder::Kind::kText ? "windows" : "rows";
+  fmt::print("data      {}: {} {} to train, {} to test{}\n", options.data.table.data,
+             grouped(train_rows), what, grouped(test_rows),
+             data.held_out ? ", from a file of their own" : "");
+  fmt::print("target    {} ({}), from {}\n", data.encoder.target(), kind,
+             inputs_text(model.encoder));
   fmt::print("network   {}\n          {} parameters\n", model.network.to_text(),
              grouped(parameters));
-  fmt::print("training  {}, lr {}, {}, batch {}, {} epochs, seed {}\n", fit.optimizer.to_text(),
-             fit.lr, fit.schedule.to_text(), fit.batch, fit.epochs, fit.seed);
+  if (fit.optimizer.is_full_batch()) {
+    fmt::print("training  {}, all rows at once, at most {} steps, seed {}\n",
+               fit.optimizer.to_text(), fit.epochs, fit.seed);
+  } else {
+    fmt::print("training  {}, lr {}, {}, batch {}, {} epochs, seed {}\n", fit.optimizer.to_text(),
+               fit.lr, fit.schedule.to_text(), fit.batch, fit.epochs, fit.seed);
+  }
   std::fflush(stdout);
 }
 
-std::map<std::string, std::string> record(const TrainOptions& options, const FitOptions& fit) {
-  std::map<std::string, std::string> entries{{"data", options.data},
-                                             {"optimizer", fit.optimizer.to_text()},
-                                             {"lr", fmt::format("{}", fit.lr)},
-                                             {"schedule", fit.schedule.to_text()},
-                                             {"epochs", std::to_string(fit.epochs)},
-                                             {"batch", std::to_string(fit.batch)},
-                                             {"seed", std::to_string(fit.seed)},
-                                             {"validation", fmt::format("{}", options.validation)}};
+std::map<std::string, std::string> record(const TrainOptions& options, const FitOptions& fit,
+                                          const Prepared& data) {
+  std::map<std::string, std::string> entries{
+      {"data", options.data.table.data},      {"optimizer", fit.optimizer.to_text()},
+      {"lr", fmt::format("{}", fit.lr)},      {"schedule", fit.schedule.to_text()},
+      {"epochs", std::to_string(fit.epochs)}, {"batch", std::to_string(fit.batch)},
+      {"seed", std::to_string(fit.seed)}};
+  if (data.held_out) {
+    entries["held_out"] = "test files";
+  } else {
+    entries["validation"] = fmt::format("{}", data.validation);
+  }
   if (fit.init) entries["init"] = fit.init->to_text();
+  if (fit.label_smoothing > 0) entries["label_smoothing"] = fmt::format("{}", fit.label_smoothing);
+  if (fit.mixup > 0) entries["mixup"] = fmt::format("{}", fit.mixup);
+  if (!fit.augmentation.empty()) entries["augment"] = fit.augmentation.to_text();
   if (fit.clip.norm > 0) entries["clip_norm"] = fmt::format("{}", fit.clip.norm);
   if (fit.clip.value > 0) entries["clip_value"] = fmt::format("{}", fit.clip.value);
   return entries;
 }
 
 void take_weights(Model& model, const Parameters& parameters) {
-  for (const ParameterInfo& info : model.network.parameters(model.input)) {
-    model.parameters.insert_or_assign(info.name, parameters.at(info.name));
-  }
+  model.parameters = final_weights(model.network, model.input, parameters);
 }
 
 FitResult run_fit(const TrainOptions& options, const Prepared& data, Model& model,
@@ -191,32 +137,43 @@ FitResult run_fit(const TrainOptions& options, const Prepared& data, Model& mode
   }
 }
 
+void read_toml(CLI::App& sub, const std::string& data) {
+  const std::filesystem::path file = data;  // the file fills the option that named it
+  fill_from_toml(sub, file.string());
+  if (data == file.string()) {
+    throw UsageError(file.string() + ": \"data\" is missing, as data = \"digits\"");
+  }
+}
+
 void train(const TrainOptions& options) {
   FitOptions how = fit_options(options);
-  Sequential network;
+  std::optional<Sequential> asked;
   if (!options.model.empty()) {
-    network = parsed("--model", [&] { return Sequential::parse(options.model); });
+    asked = parsed("--model", [&] { return Sequential::parse(options.model); });
   }
   {
     // A place that cannot be written is better known before training.
     const AtomicFile probe(options.output);
   }
-  const Prepared data = prepare(options);
+  const Prepared data = prepare(options.data);
   const std::int64_t rows = data.train.x.shape()[0];
-  const std::int64_t features = data.train.x.shape()[1];
+  const Shape example = data.encoder.example_shape();
   const auto classes = static_cast<std::int64_t>(data.train.classes.size());
-  if (options.model.empty()) {
-    network = Sequential::parse(suggested_model(rows, features, classes));
-  }
+  Sequential network = network_for(data, asked);
+  if (how.optimizer.is_full_batch() && !asked) network = without_dropout(network);
   how.batch = options.batch > 0 ? options.batch : suggested_batch(rows);
-  how.epochs = options.epochs > 0 ? options.epochs : suggested_epochs(rows, how.batch);
+  how.epochs = options.epochs > 0              ? options.epochs
+               : how.optimizer.is_full_batch() ? kFullBatchSteps
+                                               : suggested_epochs(rows, how.batch);
 
   Model model;
   model.network = network;
-  model.input = {features};
+  model.input = example;
   model.encoder = data.encoder;
-  model.training = record(options, how);
-  training_step(network, {1, features}, classes);  // a network that does not fit is refused here
+  model.training = record(options, how, data);
+  Shape one = example;
+  one.insert(one.begin(), 1);
+  gradient_step(network, one, classes);  // a network that does not fit is refused here
   if (!options.quiet) announce(options, data, model, how);
   const FitResult result = run_fit(options, data, model, how);
   const bool tested = result.validation.rows > 0;
@@ -238,20 +195,18 @@ void train(const TrainOptions& options) {
 void add_train(CLI::App& app) {
   auto options = std::make_shared<TrainOptions>();
   CLI::App* sub = app.add_subcommand("train", "Train a network on a table and save the model");
-  sub->add_option("data", options->data, "CSV file, or a built-in data set (see datasets)")
+  sub->add_option(
+         "data", options->data.table.data,
+         "CSV file, built-in data set (see datasets), folder of IDX files such as MNIST's, with "
+         "--context or --words a text, or a TOML file with these options as keys")
       ->required();
-  sub->add_option("--target", options->target,
-                  "Column to predict, by name or number from 1 (built-in: the last)");
-  sub->add_option("--task", options->task, "What the target is")
-      ->check(CLI::IsMember({"auto", "classification", "regression"}))
-      ->capture_default_str();
-  sub->add_option("--missing", options->missing,
-                  "Cells that mean \"missing\", as in --missing ?,n/a")
-      ->delimiter(',');
-  sub->add_option("--drop", options->drop, "Columns to leave out")->delimiter(',');
-  sub->add_option("--header", options->header, "Whether the first line names the columns")
-      ->check(CLI::IsMember({"auto", "yes", "no"}))
-      ->capture_default_str();
+  add_table_options(*sub, options->data.table);
+  sub->add_option("--context", options->data.context,
+                  "Read the data as a text: predict each character from up to so many before it")
+      ->check(CLI::Range(1, 1000000));
+  sub->add_option("--words", options->data.words,
+                  "Read the data as words, one a line: predict each character from so many before")
+      ->check(CLI::Range(1, 1000));
   sub->add_option(
       "--model", options->model,
       "Layers, as \"linear 128, relu, dropout 0.2, linear 10\" (default: by size of the "
@@ -262,24 +217,24 @@ void add_train(CLI::App& app) {
       ->check(CLI::Range(1, 1000000000));
   sub->add_option("--batch", options->batch, "Rows a step (default: by number of rows)")
       ->check(CLI::Range(1, 1000000000));
-  sub->add_option("--optimizer", options->optimizer,
-                  "adam, adamw, rmsprop or sgd, with options as in \"sgd momentum=0.9 nesterov\"")
-      ->capture_default_str();
-  sub->add_option("--lr", options->lr, "Learning rate (default: the optimizer's usual one)")
-      ->check(finite_number(false));
+  add_update_options(*sub, options->update);
   sub->add_option("--schedule", options->schedule,
                   "Of the learning rate: constant, cosine, exponential, linear, one_cycle, step, "
-                  "with options as in \"cosine warmup=100 min=0.01\"")
-      ->capture_default_str();
-  sub->add_option("--clip-norm", options->clip_norm, "Largest norm of all gradients together")
-      ->check(finite_number(false));
-  sub->add_option("--clip-value", options->clip_value, "Largest element of a gradient")
-      ->check(finite_number(false));
-  sub->add_option("--weight-decay", options->weight_decay, "Pull of the weights towards 0")
+                  "with options as in \"cosine warmup=100 min=0.01\" (default: cosine)");
+  sub->add_option("--label-smoothing", options->label_smoothing,
+                  "Share of each target that is spread over all classes, as in 0.1")
+      ->check(CLI::Range(0.0, 0.999));
+  sub->add_option("--mixup", options->mixup,
+                  "Mix rows with one another by shares from Beta(A, A), as in 0.2")
       ->check(finite_number(true));
-  sub->add_option("--validation", options->validation, "Share of the rows held out to test on")
-      ->capture_default_str();
-  sub->add_option("--seed", options->seed, "Of the split, the first weights, the order and dropout")
+  sub->add_option("--augment", options->augment,
+                  "Vary images: flip, crop PIXELS, shift PIXELS, as in \"flip, crop 4\"");
+  sub->add_option(
+      "--validation", options->data.validation,
+      "Share of the rows held out to test on (default: 0.2, the test files of images, or "
+      "the last 0.1 of a text)");
+  sub->add_option("--seed", options->data.seed,
+                  "Of the split, the first weights, the order and dropout")
       ->capture_default_str();
   sub->add_option("--threads", options->threads, "Threads; 0 is one a core")
       ->check(CLI::Range(0, 1024))
@@ -288,7 +243,10 @@ void add_train(CLI::App& app) {
       ->capture_default_str();
   sub->add_flag("--quiet", options->quiet, "Print nothing");
   sub->footer("Layers:\n" + layer_reference());
-  sub->callback([options] { train(*options); });
+  sub->callback([sub, options] {
+    if (is_toml(options->data.table.data)) read_toml(*sub, options->data.table.data);
+    train(*options);
+  });
 }
 
 }  // namespace chainrule::cli

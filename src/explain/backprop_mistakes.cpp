@@ -50,7 +50,7 @@ std::string described(const Study& study, const Activation& a) {
 }
 
 std::string mention(const Study& study, Value v) {
-  if (const std::string name = study.name_of(v); !name.empty()) return name;
+  if (std::string name = study.name_of(v); !name.empty()) return name;
   if (is(v, "broadcast_to")) return mention(study, v.node().inputs[0]);
   if (is(v, "transpose")) {
     const std::string inner = study.name_of(v.node().inputs[0]);

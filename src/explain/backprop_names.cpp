@@ -84,7 +84,7 @@ std::string Study::number_name(double value) {
   for (const double simple : {2.0, 0.5}) {
     if (near(value, simple)) return fmt::format("{}", simple);
   }
-  if (const std::string name = plain(value); !name.empty()) return name;
+  if (std::string name = plain(value); !name.empty()) return name;
   if (const std::string name = plain(1 / value); !name.empty()) return "1/" + name;
   for (const double simple : {2.0, 0.5}) {
     if (const std::string name = plain(value / simple); !name.empty()) {

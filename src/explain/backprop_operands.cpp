@@ -36,7 +36,7 @@ Confusion confusion(const Study& study, Value wrong, Value right) {
   for (const Activation& f : study.activations) {
     if (f.before == wrong && f.after == right) {
       c.rank = 1;
-      c.mistake = "used " + a + " for " + b;
+      c.mistake = fmt::format("used {} for {}", a, b);
       if (f.function.empty()) return c;
       c.sentence = fmt::format("It reads {}, before the activation, where {} belongs.", a,
                                described(study, f));
@@ -44,7 +44,7 @@ Confusion confusion(const Study& study, Value wrong, Value right) {
     }
     if (f.before == right && f.after == wrong) {
       c.rank = 1;
-      c.mistake = "used " + a + " for " + b;
+      c.mistake = fmt::format("used {} for {}", a, b);
       if (f.function.empty()) return c;
       c.sentence = fmt::format("It reads {}, after the activation, where {} belongs.",
                                described(study, f), b);
@@ -59,7 +59,7 @@ Confusion confusion(const Study& study, Value wrong, Value right) {
   const auto y = gradient_of(right);
   if (x && y) {
     c.rank = 1;
-    c.mistake = "used " + a + " for " + b;
+    c.mistake = fmt::format("used {} for {}", a, b);
     for (const Activation& f : study.activations) {
       if (f.after == study.forward[*x].value && f.before == study.forward[*y].value) {
         c.sentence = fmt::format("It reads {} where {} belongs: that skips the derivative of {}.",
@@ -86,7 +86,7 @@ Confusion confusion(const Study& study, Value wrong, Value right) {
 Value turned(Value v, bool turn) { return turn ? transpose(v) : v; }
 
 std::string operand_name(const Study& study, const Node& node, std::size_t i) {
-  const std::string name = mention(study, node.inputs[i]);
+  std::string name = mention(study, node.inputs[i]);
   if (!name.empty()) return name;
   return i == 0 ? "the left operand" : "the right operand";
 }

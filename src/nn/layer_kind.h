@@ -65,6 +65,10 @@ struct LayerKind {
   PhraseRule rule;
   std::string_view usage;    // "dropout RATE"
   std::string_view meaning;  // one sentence
+  // For someone who is learning: what happens on the way there and on the way back. {in} and {out}
+  // stand for the names of the layer's input and output; "" where the meaning says it all.
+  std::string_view forward = {};
+  std::string_view backward = {};
   Suits suits = Suits::kXavier;
   DType input = DType::kF32;  // what it takes; flatten and reshape pass on whatever comes
   Value (*build)(LayerScope& scope, Value x) = nullptr;

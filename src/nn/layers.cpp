@@ -72,6 +72,13 @@ const LayerKind kLinear{
                .check = check_initializer}}},
     .usage = "linear UNITS [...]",
     .meaning = "y = x·W + b; also bias=false, in=INPUTS, init=NAME",
+    .forward =
+        "Each unit of {out} adds up the numbers of {in}, every one times a weight of its own, "
+        "and adds its bias.",
+    .backward =
+        "A weight's gradient is the input it multiplied times the gradient of the unit it "
+        "feeds, added up over the rows of the batch. Through the same weights, read the other "
+        "way, the gradient goes on to {in}.",
     .build = build_linear,
 };
 
@@ -89,7 +96,7 @@ const LayerKind kEmbedding{
                .optional = true,
                .check = check_initializer}}},
     .usage = "embedding UNITS vocabulary=N",
-    .meaning = "whole numbers 0 … N−1 become rows of a table: [B, …] to [B, …, UNITS]",
+    .meaning = "whole numbers 0 … N−1 to rows of a table: [B, …] to [B, …, UNITS]",
     .input = DType::kI32,
     .build =
         [](LayerScope& s, Value x) {
@@ -106,6 +113,10 @@ const LayerKind kRelu{
     .rule = {"relu", {}},
     .usage = "relu",
     .meaning = "y = max(x, 0)",
+    .forward = "What is positive passes unchanged; what is negative becomes 0.",
+    .backward =
+        "Where {in} was positive the gradient passes unchanged. Elsewhere the unit was silent, "
+        "and nothing passes.",
     .suits = Suits::kHe,
     .build = [](LayerScope&, Value x) { return relu(x); },
 };
@@ -116,6 +127,10 @@ const LayerKind kLeakyRelu{
          {{.name = "slope", .fallback = "0.01", .minimum = 0, .maximum = 1, .positional = true}}},
     .usage = "leaky_relu [SLOPE=0.01]",
     .meaning = "y = x where x > 0, else slope·x",
+    .forward = "What is positive passes unchanged; what is negative is made small.",
+    .backward =
+        "Where {in} was positive the gradient passes unchanged; elsewhere it is made small by "
+        "the same slope.",
     .suits = Suits::kHe,
     .build = [](LayerScope& s, Value x) { return leaky_relu(x, s.layer.real("slope")); },
 };
@@ -124,6 +139,10 @@ const LayerKind kElu{
     .rule = {"elu", {{.name = "alpha", .fallback = "1", .minimum = 0, .positional = true}}},
     .usage = "elu [ALPHA=1]",
     .meaning = "y = x where x > 0, else alpha·(eˣ − 1)",
+    .forward = "What is positive passes unchanged; what is negative bends smoothly towards −alpha.",
+    .backward =
+        "Where {in} was positive the gradient passes unchanged; elsewhere it is multiplied by "
+        "the slope of the bend.",
     .suits = Suits::kHe,
     .build = [](LayerScope& s, Value x) { return elu(x, s.layer.real("alpha")); },
 };
@@ -132,6 +151,10 @@ const LayerKind kSigmoid{
     .rule = {"sigmoid", {}},
     .usage = "sigmoid",
     .meaning = "y = 1/(1 + e⁻ˣ)",
+    .forward = "Each number is pressed between 0 and 1.",
+    .backward =
+        "The gradient is multiplied by the slope of the curve, {out}·(1 − {out}): a quarter at "
+        "the steepest point, and almost 0 where the curve is flat.",
     .build = [](LayerScope&, Value x) { return sigmoid(x); },
 };
 
@@ -139,6 +162,10 @@ const LayerKind kTanh{
     .rule = {"tanh", {}},
     .usage = "tanh",
     .meaning = "y = tanh x",
+    .forward = "Each number is pressed between −1 and 1.",
+    .backward =
+        "The gradient is multiplied by the slope of the curve, 1 − {out}²: 1 around 0, and "
+        "almost 0 where the curve is flat.",
     .build = [](LayerScope&, Value x) { return tanh(x); },
 };
 
@@ -146,6 +173,12 @@ const LayerKind kSoftplus{
     .rule = {"softplus", {}},
     .usage = "softplus",
     .meaning = "y = ln(1 + eˣ)",
+    .forward =
+        "A smooth relu: what is negative becomes almost 0, what is large passes almost "
+        "unchanged.",
+    .backward =
+        "The gradient is multiplied by sigmoid({in}), the slope of the curve, which is between "
+        "0 and 1.",
     .suits = Suits::kHe,
     .build = [](LayerScope&, Value x) { return softplus(x); },
 };
@@ -154,6 +187,10 @@ const LayerKind kGelu{
     .rule = {"gelu", {}},
     .usage = "gelu",
     .meaning = "y = x·Φ(x), Φ the normal distribution function",
+    .forward =
+        "A smooth relu: each number is multiplied by the chance that a normal random number is "
+        "smaller.",
+    .backward = "The gradient is multiplied by the slope of the curve at {in}.",
     .suits = Suits::kHe,
     .build = [](LayerScope&, Value x) { return gelu(x); },
 };
@@ -162,6 +199,8 @@ const LayerKind kGeluTanh{
     .rule = {"gelu_tanh", {}},
     .usage = "gelu_tanh",
     .meaning = "gelu by its usual approximation with tanh",
+    .forward = "A smooth relu, by way of tanh.",
+    .backward = "The gradient is multiplied by the slope of the curve at {in}.",
     .suits = Suits::kHe,
     .build = [](LayerScope&, Value x) { return gelu_tanh(x); },
 };
@@ -170,6 +209,8 @@ const LayerKind kSilu{
     .rule = {"silu", {}},
     .usage = "silu",
     .meaning = "y = x·sigmoid(x)",
+    .forward = "A smooth relu: each number is multiplied by its own sigmoid.",
+    .backward = "The gradient is multiplied by the slope of the curve at {in}.",
     .suits = Suits::kHe,
     .build = [](LayerScope&, Value x) { return silu(x); },
 };
@@ -178,6 +219,10 @@ const LayerKind kSoftmax{
     .rule = {"softmax", {}},
     .usage = "softmax",
     .meaning = "y = eˣ/Σeˣ over the last axis",
+    .forward = "The numbers of a row become probabilities: all positive, and together 1.",
+    .backward =
+        "What one probability gains the others lose, so the gradient of one number depends on "
+        "the whole row.",
     .build = [](LayerScope&, Value x) { return softmax(x); },
 };
 
@@ -186,6 +231,10 @@ const LayerKind kDropout{
     .rule = {"dropout", {{.name = "rate", .minimum = 0, .maximum = 0.999, .positional = true}}},
     .usage = "dropout RATE",
     .meaning = "in training, sets that share of the elements to 0",
+    .forward =
+        "Some numbers, drawn by lot, become 0; the others grow a little to make up for them.",
+    .backward =
+        "The gradient takes the same ways: it passes where the number was kept, scaled alike.",
     .suits = Suits::kSkip,
     .build = [](LayerScope& s, Value x) { return s.drop(x, s.layer.real("rate")); },
 };
@@ -195,6 +244,8 @@ const LayerKind kFlatten{
     .rule = {"flatten", {}},
     .usage = "flatten",
     .meaning = "[B, …] becomes [B, the product of the rest]",
+    .forward = "The same numbers, in one row for each example.",
+    .backward = "The same gradients, put back into the old shape.",
     .suits = Suits::kSkip,
     .build =
         [](LayerScope&, Value x) {
@@ -210,6 +261,8 @@ const LayerKind kReshape{
                .check = check_extents}}},
     .usage = "reshape EXTENTS",
     .meaning = "the same elements as [B, extents…], written 8x8x1",
+    .forward = "The same numbers in another shape.",
+    .backward = "The same gradients, put back into the old shape.",
     .suits = Suits::kSkip,
     .build =
         [](LayerScope& s, Value x) {

@@ -104,6 +104,8 @@ class Interpreter {
   /// The same for a function that changes its argument, written as a statement: np.add.at(a, i, x).
   void change_by_call(const Expression& call, const Expression& target, const ArrayPtr& array,
                       const Object& next);
+  /// list.append(item): an item without a name is called list_0, list_1 …
+  void append(const Expression& call, List& list, Object item);
   /// The name under which `e` changes an array.
   std::string changed_name(const Expression& e, const Array& array) const;
 
@@ -156,6 +158,8 @@ class Interpreter {
   Object subscript_expression(const Expression& e);
   Object numbers_only(const Expression& at, std::string_view op, const Number& a, const Number& b);
   std::string operands_text(const Expression& e) const;
+  std::string shapes_text(const Expression& left, const Object& a, const Expression& right,
+                          const Object& b) const;
   const Object* lookup(const std::string& name) const;
   std::vector<std::string> known_names() const;
   std::string key_of(const Expression& at, const Object& key);

@@ -32,8 +32,7 @@ const Expression* part(const Expression* written, std::size_t i, std::size_t cou
 
 // "W1" of params["W1"], "hs_0" of hs[0].
 std::string element_name(const std::string& object, const std::string& key) {
-  const std::string plain =
-      key.size() > 1 && key.front() == '\'' ? key.substr(1, key.size() - 2) : "";
+  std::string plain = key.size() > 1 && key.front() == '\'' ? key.substr(1, key.size() - 2) : "";
   if (!plain.empty()) return plain;
   std::string number = key;
   std::replace(number.begin(), number.end(), '-', 'm');
@@ -294,8 +293,19 @@ void Interpreter::settle(Object& value, const std::string& name) {
 // params = {"W1": …} gives values to the names of its keys.
 void Interpreter::record_items(const std::string& name, const Object& value,
                                const Expression* written) {
+  if (!scope_->outermost) return;
+  if (const List* list = value.list(); list != nullptr && !list->tuple) {
+    const bool each = written != nullptr && written->kind == ExpressionKind::kList &&
+                      written->children.size() == list->items.size();
+    for (std::size_t i = 0; i < list->items.size(); ++i) {
+      if (!list->items[i].array()) continue;
+      record(name + "_" + std::to_string(i), list->items[i], false,
+             each ? written->children[i].get() : written);
+    }
+    return;
+  }
   const Dict* dict = value.dict();
-  if (dict == nullptr || !scope_->outermost) return;
+  if (dict == nullptr) return;
   const bool literal = written != nullptr && written->kind == ExpressionKind::kDict &&
                        written->children.size() == 2 * dict->items.size();
   for (std::size_t i = 0; i < dict->items.size(); ++i) {
@@ -341,7 +351,8 @@ void Interpreter::augment(const Statement& s) {
   try {
     after = arithmetic(target, s.text, before, value);
   } catch (const ShapeError& error) {
-    fail(target, fmt::format("{} {}= {}: {}", text(target), s.text, text(*s.value), error.what()));
+    fail(target, fmt::format("{} {}= {}: {}{}", text(target), s.text, text(*s.value), error.what(),
+                             shapes_text(target, before, *s.value, value)));
   }
   const ArrayPtr array = before.array();
   if (!array || array->shape.empty()) {
@@ -393,6 +404,19 @@ void Interpreter::change(const Expression& at, const ArrayPtr& array, const Obje
   array->pending.clear();
   Object self{array};
   settle(self, name);
+}
+
+void Interpreter::append(const Expression& call, List& list, Object item) {
+  const Expression& method = *call.children[0];
+  const ArrayPtr array = item.array();
+  const bool unnamed =
+      array && (!array->value || array->value.name().empty()) && array->pending.empty();
+  if (unnamed && method.kind == ExpressionKind::kAttribute && call.children.size() == 2) {
+    const std::string name = text(*method.children[0]) + "_" + std::to_string(list.items.size());
+    settle(item, name);
+    record(name, item, false, call.children[1].get());
+  }
+  list.items.push_back(std::move(item));
 }
 
 void Interpreter::change_by_call(const Expression& call, const Expression& target,

@@ -101,7 +101,13 @@ Object Tape::apply(Kind kind, const std::vector<Operand>& operands, const Formul
   }
   const Value y = formula(scratch, x);
   std::vector<double> numbers = numbers_of(Evaluation(scratch, feed), y);
-  if (y.shape().empty()) return {Number{kind, numbers[0], {}, {}}};
+  if (y.shape().empty()) {
+    Number result{kind, numbers[0], {}, {}};
+    for (const Operand& o : operands) {
+      if (o.object.number() != nullptr) result.add_sources(*o.object.number());
+    }
+    return {result};
+  }
   return known_array(kind, y.shape(), std::move(numbers));
 }
 
@@ -165,8 +171,8 @@ void Tape::settle(Object& object, const std::string& name) {
     if (!settle_number(*number, name)) return;
     auto array = std::make_shared<Array>();
     array->kind = Kind::kReal;
-    array->source = number->source;
-    array->value = add_source(unique(name), number->source, {DType::kF32, {}},
+    array->source = number->sources.front();
+    array->value = add_source(unique(name), array->source, {DType::kF32, {}},
                               tensor_of({number->value}, {}, DType::kF64));
     object = {array};
     return;
@@ -236,12 +242,13 @@ bool Tape::is_variable(Value value) const {
 // True when the number is a variable of the mathematics, and so a source.
 bool Tape::settle_number(Number& number, const std::string& name) {
   if (number.kind == Kind::kBool || number.named) return false;
-  number.source = next_key(name);
-  const bool variable =
-      is_parameter_name(name, names_) ||
-      (!uses_.any_array && !is_setting_name(name) && !is_gradient_name(name, names_) &&
-       !is_loss_name(name));
-  if (!uses_.first_reading && variable && !use_of(number.source).as_size) return true;
+  number.sources = {next_key(name)};
+  const bool counts = number.kind == Kind::kInteger && name[0] >= 'A' && name[0] <= 'Z' &&
+                      !has_gradient_line(name, names_) && !names_.updated.contains(name);
+  const bool variable = (is_parameter_name(name, names_) && !counts) ||
+                        (!uses_.any_array && !is_setting_name(name) &&
+                         !is_gradient_name(name, names_) && !is_loss_name(name));
+  if (!uses_.first_reading && variable && !use_of(number.sources[0]).as_size) return true;
   number.named = constant(*graph_, number.value);
   this->name(number.named, name);
   return false;
@@ -251,9 +258,9 @@ void Tape::make_source(Array& array, const std::string& unique_name) {
   const SourceUse use = use_of(array.source);
   const bool index = array.kind != Kind::kReal && use.as_index;
   array.pending.clear();
-  array.value = add_source(unique_name, array.source,
-                           {index ? DType::kI32 : DType::kF32, array.shape},
-                           tensor_of(*array.known, array.shape, index ? DType::kI32 : DType::kF64));
+  array.value =
+      add_source(unique_name, array.source, {index ? DType::kI32 : DType::kF32, array.shape},
+                 tensor_of(*array.known, array.shape, index ? DType::kI32 : DType::kF64));
   if (array.kind == Kind::kReal) array.known = nullptr;
 }
 
@@ -280,7 +287,7 @@ Object Tape::undefined_source(const std::string& name, const Shape& shape) {
 }
 
 void Tape::used_as_size(const Number& number) {
-  if (!number.source.empty()) seen_.sources[number.source].as_size = true;
+  for (const std::string& key : number.sources) seen_.sources[key].as_size = true;
 }
 
 SourceUse Tape::use_of(const std::string& key) const {
@@ -297,8 +304,8 @@ Value Tape::add_source(const std::string& name, const std::string& key, Type typ
   const std::string base = key.substr(0, key.find('#'));
   const bool parameter = real && is_parameter(base, key);
   seen_.any_parameter = seen_.any_parameter || parameter;
-  const Value value = parameter ? graph_->parameter(name, std::move(type))
-                                : graph_->input(name, std::move(type));
+  const Value value =
+      parameter ? graph_->parameter(name, std::move(type)) : graph_->input(name, std::move(type));
   feed_.insert_or_assign(name, std::move(numbers));
   sources_.push_back(value);
   keys_.emplace(value.node().id, key);

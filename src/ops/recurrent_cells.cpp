@@ -41,6 +41,7 @@ const Op kRnn{checked({
     .name = "rnn",
     .formula = "rnn({*})",
     .inputs = kAnyInputs,
+    .gates = "H",
     .infer = [](const Node& n) { return infer_recurrent(n, kRnnLayout); },
     .expand = [](const Node& n) -> Values {
       const Value wx = n.inputs[2];
@@ -105,6 +106,7 @@ const Op kLstm{checked({
     .name = "lstm",
     .formula = "lstm({*})",
     .inputs = kAnyInputs,
+    .gates = "IFGO",
     .infer = [](const Node& n) { return infer_recurrent(n, kLstmLayout); },
     .expand = [](const Node& n) -> Values {
       const Value wx = n.inputs[3];
@@ -170,6 +172,7 @@ const Op kGru{checked({
     .name = "gru",
     .formula = "gru({*})",
     .inputs = kAnyInputs,
+    .gates = "RZNM",
     .infer = [](const Node& n) { return infer_recurrent(n, kGruLayout); },
     .expand = [](const Node& n) -> Values {
       const Value wx = n.inputs[2];

@@ -1,0 +1,215 @@
+// One question for both subcommands: what network, with which weights, on which rows.
+#include "cli/network_source.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "base/phrase_rules.h"
+#include "chainrule/model.h"
+#include "chainrule/random.h"
+#include "chainrule/train.h"
+#include "cli/source.h"
+#include "cli/toml_options.h"
+
+namespace chainrule::cli {
+namespace {
+
+constexpr std::int64_t kUsualInput = 4;
+
+Shape shape_of(const std::string& text) {
+  Shape shape;
+  std::size_t at = 0;
+  while (at <= text.size()) {
+    const std::size_t end = std::min(text.find('x', at), text.size());
+    double extent = 0;
+    if (!parse_number(text.substr(at, end - at), extent) || extent < 1 || extent > 1e6 ||
+        extent != static_cast<double>(static_cast<std::int64_t>(extent))) {
+      throw UsageError(
+          fmt::format("--input: expected a number or extents such as 8x8, got \"{}\"", text));
+    }
+    shape.push_back(static_cast<std::int64_t>(extent));
+    at = end + 1;
+  }
+  return shape;
+}
+
+// What the first layer says of its input, else a few numbers.
+Shape usual_input(const Sequential& network) {
+  const auto& options = network.layers().front().options;
+  if (const auto in = options.find("in"); in != options.end() && !in->second.empty()) {
+    return shape_of(in->second);
+  }
+  if (const auto extents = options.find("extents"); extents != options.end()) {
+    return {element_count(shape_of(extents->second))};
+  }
+  return {kUsualInput};
+}
+
+std::vector<std::int64_t> spaced_rows(std::int64_t of, std::int64_t count) {
+  count = std::min(of, count);
+  std::vector<std::int64_t> rows;
+  for (std::int64_t i = 0; i < count; ++i) rows.push_back(i * of / count);
+  return rows;
+}
+
+std::string rows_text(const std::string& data, const std::vector<std::int64_t>& rows,
+                      std::int64_t of) {
+  if (static_cast<std::int64_t>(rows.size()) == of)
+    return fmt::format("all {} rows of {}", of, data);
+  if (rows.size() == 1) return fmt::format("row 1 of {}", data);
+  if (rows.size() > 6) {
+    return fmt::format("{} of {} rows of {}, evenly spaced", rows.size(), grouped(of), data);
+  }
+  std::string text = "rows ";
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    text += i == 0 ? "" : i + 1 == rows.size() ? " and " : ", ";
+    text += std::to_string(rows[i] + 1);
+  }
+  return text + " of " + data;
+}
+
+void take_rows(NetworkSource& source, const NetworkOptions& options, const Encoder* fitted) {
+  const std::string& data = options.table.data;
+  Table table;
+  std::string target;
+  if (fitted != nullptr) {
+    table = load_table(data, fitted->csv_options());
+  } else {
+    std::tie(table, target) = load_with_target(options.table);
+  }
+  Encoder own;
+  if (fitted == nullptr) {
+    own = Encoder::fit(table, all_rows(table.rows()),
+                       {.target = target,
+                        .drop = options.table.drop,
+                        .task = task_of(options.table),
+                        .missing = options.table.missing});
+  }
+  const std::vector<std::int64_t> rows = spaced_rows(table.rows(), options.rows);
+  source.batch = (fitted != nullptr ? *fitted : own).encode(table, rows);
+  source.data = rows_text(data, rows, table.rows());
+  source.input = {source.batch.x.shape()[1]};
+}
+
+// Normal numbers, and labels where the network gives several numbers.
+void make_rows(NetworkSource& source, const NetworkOptions& options) {
+  if (source.input.empty()) {
+    source.input = options.input.empty() ? usual_input(source.network) : shape_of(options.input);
+  }
+  const std::int64_t outputs = element_count(source.network.output_shape(source.input));
+  const std::int64_t classes = options.classes >= 0 ? options.classes : outputs > 1 ? outputs : 0;
+  RandomState random(static_cast<std::uint32_t>(options.seed));
+  Shape shape = source.input;
+  shape.insert(shape.begin(), options.rows);
+  source.batch.x = random.randn(shape).as(DType::kF32);
+  if (classes > 0) {
+    const std::vector<std::int64_t> drawn = random.randint(0, classes, options.rows);
+    source.batch.labels = Tensor::of<std::int32_t>(
+        {options.rows}, std::vector<std::int32_t>(drawn.begin(), drawn.end()));
+    for (std::int64_t c = 0; c < classes; ++c) source.batch.classes.push_back(std::to_string(c));
+  } else {
+    source.batch.y = random.randn({options.rows, 1}).as(DType::kF32);
+  }
+  source.data =
+      fmt::format("{} random row{} of {} numbers (seed {})", options.rows,
+                  options.rows == 1 ? "" : "s", element_count(source.input), options.seed);
+}
+
+bool is_readable_data(const std::string& name) {
+  return is_builtin(name) || std::filesystem::exists(name);
+}
+
+NetworkSource from_model_file(NetworkOptions& options) {
+  const Model model = load_model(options.network);
+  NetworkSource source;
+  source.network = model.network;
+  source.input = model.input;
+  source.parameters = model.parameters;
+  source.weights = options.network;
+  const auto trained_on = model.training.find("data");
+  if (options.table.data.empty() && trained_on != model.training.end() &&
+      is_readable_data(trained_on->second)) {
+    options.table.data = trained_on->second;
+  }
+  if (!options.table.data.empty()) {
+    take_rows(source, options, &model.encoder);
+    return source;
+  }
+  options.classes = static_cast<std::int64_t>(model.encoder.classes().size());
+  make_rows(source, options);
+  source.batch.classes = model.encoder.classes();
+  return source;
+}
+
+}  // namespace
+
+void add_network_options(CLI::App& sub, NetworkOptions& options) {
+  sub.add_option(
+      "network", options.network,
+      "Layers, as \"linear 4, tanh, linear 3\"; a TOML file with these options as keys; or "
+      "a model file (*.safetensors)");
+  sub.add_option("--model", options.model, "Layers, in the place of NETWORK");
+  sub.add_option("--data", options.table.data,
+                 "CSV file, or a built-in data set (default: random rows)");
+  add_table_options(sub, options.table);
+  sub.add_option("--rows", options.rows, "Rows of the batch, evenly spaced over the data")
+      ->check(CLI::Range(1, 1000000))
+      ->capture_default_str();
+  sub.add_option(
+      "--input", options.input,
+      "Shape of one random example, as 4 or 8x8 (default: what the first layer says, or 4)");
+  sub.add_option("--classes", options.classes,
+                 "Classes of the random target; 0 is a number (default: as many as outputs)")
+      ->check(CLI::Range(0, 1000000));
+  sub.add_option("--init", options.init,
+                 "First weights: he_normal, xavier_uniform, normal:0.01, … (default: by layer)");
+  add_update_options(sub, options.update);
+  sub.add_option("--seed", options.seed, "Of the first weights, random rows and dropout")
+      ->capture_default_str();
+  sub.add_option("--threads", options.threads, "Threads; 0 is one a core")
+      ->check(CLI::Range(0, 1024))
+      ->capture_default_str();
+}
+
+NetworkSource read_network(CLI::App& sub, NetworkOptions& options) {
+  if (is_toml(options.network)) {
+    const std::string path = options.network;
+    fill_from_toml(sub, path);
+    if (options.model.empty() && options.network == path) {
+      throw UsageError(path + ": \"model\" is missing: the layers, as model = \"linear 3\"");
+    }
+  }
+  if (options.model.empty() && options.network.ends_with(".safetensors")) {
+    return from_model_file(options);
+  }
+  const std::string layers = options.model.empty() ? options.network : options.model;
+  if (layers.empty()) throw UsageError("a network is needed, as in \"linear 4, tanh, linear 3\"");
+  NetworkSource source;
+  source.network = parsed("network", [&] { return Sequential::parse(layers); });
+  if (options.table.data.empty()) {
+    make_rows(source, options);
+  } else {
+    take_rows(source, options, nullptr);
+  }
+  std::optional<Initializer> init;
+  if (!options.init.empty())
+    init = parsed("--init", [&] { return Initializer::parse(options.init); });
+  source.parameters = initialize(source.network, source.input, options.seed, init);
+  source.weights = init ? fmt::format("{}, seed {}", init->to_text(), options.seed)
+                        : fmt::format("first values by seed {}", options.seed);
+  return source;
+}
+
+std::string headline(const NetworkSource& source) {
+  std::int64_t count = 0;
+  for (const auto& [name, tensor] : source.parameters) count += tensor.size();
+  const std::string target = source.batch.classes.empty()
+                                 ? "a number"
+                                 : fmt::format("{} classes", source.batch.classes.size());
+  return fmt::format("network  {}\nweights  {} parameters, {}\nbatch    {}; target: {}\n",
+                     source.network.to_text(), grouped(count), source.weights, source.data, target);
+}
+
+}  // namespace chainrule::cli

@@ -1,0 +1,285 @@
+// The paths of a weight as a table: above it the formula of each local derivative, with a letter
+// where an index differs from path to path.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cctype>
+#include <functional>
+#include <map>
+
+#include "chainrule/trace_text.h"
+#include "explain/entry.h"
+#include "explain/station_derivative.h"
+#include "explain/text_table.h"
+#include "graph/op.h"
+
+namespace chainrule {
+namespace {
+
+std::string number(double value) { return fmt::format("{:.6g}", value); }
+
+std::vector<std::size_t> indices(const TraceEntry& entry) {
+  const Shape& shape = entry.value->value.shape();
+  std::vector<std::size_t> index(shape.size());
+  std::size_t element = entry.element;
+  for (std::size_t axis = shape.size(); axis-- > 0;) {
+    index[axis] = element % static_cast<std::size_t>(shape[axis]);
+    element /= static_cast<std::size_t>(shape[axis]);
+  }
+  return index;
+}
+
+// The subscripts of each station: a number where all paths have the same, else a letter. Indices
+// that go together share their letter; b counts the rows of the batch.
+class Subscripts {
+ public:
+  explicit Subscripts(const std::vector<WeightPath>& paths) {
+    std::map<std::string, std::map<std::size_t, std::string>> seen;
+    for (const WeightPath& path : paths) {
+      for (const TraceEntry& entry : path.entries) {
+        const std::vector<std::size_t> index = indices(entry);
+        for (std::size_t axis = 0; axis < index.size(); ++axis) {
+          seen[entry.value->name][axis] += std::to_string(index[axis]) + " ";
+        }
+      }
+    }
+    if (paths.empty()) return;
+    std::map<std::string, std::string> letters;
+    std::size_t next = 0;
+    for (const TraceEntry& entry : paths[0].entries) {
+      for (const auto& [axis, values] : seen[entry.value->name]) {
+        const std::string first = values.substr(0, values.find(' '));
+        const bool same = is_constant(values, first);
+        if (!same && !letters.contains(values)) {
+          letters[values] =
+              axis == 0 && letters.empty() ? "b" : std::string(1, static_cast<char>('j' + next++));
+        }
+        texts_[entry.value->name].push_back(same ? first : letters[values]);
+      }
+    }
+  }
+
+  const std::vector<std::string>& of(const TraceValue& value) { return texts_[value.name]; }
+
+  std::string entry(const TraceValue& value) { return value.name + joined(of(value)); }
+
+  static std::string joined(const std::vector<std::string>& index) {
+    return index.empty() ? "" : fmt::format("[{}]", fmt::join(index, ","));
+  }
+
+ private:
+  static bool is_constant(const std::string& values, const std::string& first) {
+    for (std::size_t at = 0; at < values.size(); at = values.find(' ', at) + 1) {
+      if (values.compare(at, first.size() + 1, first + " ") != 0) return false;
+    }
+    return true;
+  }
+
+  std::map<std::string, std::vector<std::string>> texts_;
+};
+
+bool is_elementwise_in_names(const Value& v, const Shape& shape, bool top = true) {
+  if (!top && !v.name().empty()) return true;
+  if (is(v, "constant")) return true;
+  const Node& node = v.node();
+  if (node.op->source || v.shape() != shape) return false;
+  if (!node.op->elementwise && node.op->formula.of(node).text != "{0}") return false;
+  return std::all_of(node.inputs.begin(), node.inputs.end(), [&](const Value& input) {
+    return is_elementwise_in_names(input, node.op->elementwise ? shape : input.shape(), false);
+  });
+}
+
+// "1 - A1 ⊙ A1" with subscripts: "1 - A1[b,2]·A1[b,2]".
+std::string with_subscripts(const Trace& trace, const std::string& formula,
+                            const std::vector<std::string>& index) {
+  std::string text;
+  for (std::size_t at = 0; at < formula.size();) {
+    std::size_t end = at;
+    const auto is_letter = [&](std::size_t i) {
+      const auto c = static_cast<unsigned char>(formula[i]);
+      return std::isalnum(c) != 0 || c == '_' || c == '\'';
+    };
+    while (end < formula.size() && is_letter(end)) ++end;
+    if (end == at) {
+      text += formula[at++];
+      continue;
+    }
+    const std::string word = formula.substr(at, end - at);
+    const TraceValue* value = trace.find(word);
+    text += word;
+    if (value != nullptr) {
+      const std::size_t rank = std::min(value->value.shape().size(), index.size());
+      text += Subscripts::joined({index.end() - static_cast<std::ptrdiff_t>(rank), index.end()});
+    }
+    at = end;
+  }
+  for (std::size_t at = text.find(" ⊙ "); at != std::string::npos; at = text.find(" ⊙ ")) {
+    text.replace(at, std::string_view(" ⊙ ").size(), "·");
+  }
+  return text;
+}
+
+// The formula of ∂to/∂from, or "" where it is not that of one number.
+std::string factor_formula(const Trace& trace, Subscripts& subscripts, StationDerivative& local,
+                           const TraceValue& from, const TraceValue& to) {
+  const std::vector<std::string>& f = subscripts.of(from);
+  const std::vector<std::string>& t = subscripts.of(to);
+  if (const auto other = local.other_factor(from)) {
+    return other->name +
+           (other->first ? Subscripts::joined({f[1], t[1]}) : Subscripts::joined({t[0], f[0]}));
+  }
+  const TraceValue* gradient = trace.gradient_of(from.name);
+  if (to.name == "loss" && gradient != nullptr &&
+      is_elementwise_in_names(gradient->value, from.value.shape())) {
+    return with_subscripts(trace, gradient->formula, f);
+  }
+  const std::string formula = local.formula(from);
+  return formula.size() > 72 ? "" : with_subscripts(trace, formula, f);
+}
+
+class PathsText {
+ public:
+  PathsText(const Trace& trace, const TraceEntry& weight, const WeightPaths& paths)
+      : trace_(trace), weight_(weight), paths_(paths), subscripts_(paths.largest) {}
+
+  std::string text() {
+    head();
+    if (!paths_.largest.empty()) {
+      factors();
+      table();
+    }
+    blocked();
+    total();
+    return text_;
+  }
+
+ private:
+  void head() {
+    const std::string name = to_text(weight_);
+    const double value = weight_.value->numbers.as(DType::kF64).values<double>()[weight_.element];
+    text_ += fmt::format(
+        "{} = {}   ({})\n\n∂loss/∂{} is the sum, over every path from {} to the loss, of the "
+        "product of the "
+        "local\nderivatives along it.\n",
+        name, number(value),
+        weight_.value->parameter + subscript(weight_.value->value.shape(), weight_.element), name,
+        name);
+  }
+
+  void factors() {
+    std::vector<const TraceValue*> stations;
+    for (const WeightPath& path : paths_.largest) {
+      for (const TraceEntry& entry : path.entries) {
+        if (std::find(stations.begin(), stations.end(), entry.value) == stations.end()) {
+          stations.push_back(entry.value);
+        }
+      }
+    }
+    TextTable lines("lll");
+    std::vector<std::pair<std::string, std::string>> seen;
+    for (const WeightPath& path : paths_.largest) {
+      for (std::size_t i = 0; i + 1 < path.entries.size(); ++i) {
+        const TraceValue& from = *path.entries[i].value;
+        const TraceValue& to = *path.entries[i + 1].value;
+        const std::pair<std::string, std::string> edge{from.name, to.name};
+        if (std::find(seen.begin(), seen.end(), edge) != seen.end()) continue;
+        seen.push_back(edge);
+        StationDerivative local(trace_, stations, to);
+        std::string formula = factor_formula(trace_, subscripts_, local, from, to);
+        if (formula.empty() && always_one(edge)) formula = "1";
+        lines.add({fmt::format("∂{}/∂{}", subscripts_.entry(to), subscripts_.entry(from)),
+                   formula.empty() ? "" : "= " + formula,
+                   fmt::format("since {} = {}", to.name, to.formula)});
+      }
+    }
+    text_ += "\n" + lines.to_text();
+  }
+
+  bool always_one(const std::pair<std::string, std::string>& edge) const {
+    for (const WeightPath& path : paths_.largest) {
+      for (std::size_t i = 0; i < path.factors.size(); ++i) {
+        const bool here = path.entries[i].value->name == edge.first &&
+                          path.entries[i + 1].value->name == edge.second;
+        if (here && path.factors[i] != 1) return false;
+      }
+    }
+    return true;
+  }
+
+  static std::string way(const WeightPath& path) {
+    std::string text;
+    for (const TraceEntry& entry : path.entries)
+      text += (text.empty() ? "" : " → ") + to_text(entry);
+    return text;
+  }
+
+  static std::vector<std::string> row(const WeightPath& path, std::size_t factors) {
+    std::vector<std::string> cells{way(path)};
+    for (std::size_t i = 0; i < factors; ++i) {
+      const bool there = i < path.factors.size();
+      cells.emplace_back(i > 0 && there ? "·" : "");
+      cells.push_back(there ? number(path.factors[i]) : "");
+    }
+    cells.emplace_back("=");
+    cells.push_back(number(path.product));
+    return cells;
+  }
+
+  void table() {
+    std::size_t most = 0;
+    for (const WeightPath& path : paths_.largest) most = std::max(most, path.factors.size());
+    std::string alignment = "l";
+    for (std::size_t i = 0; i < most; ++i) alignment += "lr";
+    TextTable table(alignment + "lr", 1);
+    for (const WeightPath& path : paths_.largest) table.add(row(path, most));
+    const auto shown = static_cast<double>(paths_.largest.size());
+    text_ += shown == paths_.count ? "\n"
+                                   : fmt::format("\nthe {} largest of {:.15g} paths\n",
+                                                 paths_.largest.size(), paths_.count);
+    text_ += table.to_text();
+  }
+
+  void blocked() {
+    if (paths_.blocked.empty()) return;
+    text_ += "\nwhere a factor is 0 the path ends:\n";
+    constexpr std::size_t kShown = 8;
+    std::size_t most = 0;
+    const std::size_t shown = std::min(kShown, paths_.blocked.size());
+    for (std::size_t i = 0; i < shown; ++i) most = std::max(most, paths_.blocked[i].factors.size());
+    std::string alignment = "l";
+    for (std::size_t i = 0; i < most; ++i) alignment += "lr";
+    TextTable table(alignment + "lr", 1);
+    for (std::size_t i = 0; i < shown; ++i) table.add(row(paths_.blocked[i], most));
+    text_ += table.to_text();
+    if (paths_.blocked.size() > shown) text_ += "  … and more\n";
+  }
+
+  void total() {
+    const auto shown = static_cast<double>(paths_.largest.size());
+    text_ += "\n";
+    if (shown != paths_.count) {
+      text_ +=
+          fmt::format("sum of these {}: {}, of the other {:.15g}: {}\n", paths_.largest.size(),
+                      number(paths_.sum - paths_.rest), paths_.count - shown, number(paths_.rest));
+    }
+    TextTable sums("lr");
+    sums.add({fmt::format("sum of all {:.15g} paths", paths_.count),
+              fmt::format("{:.10g}", paths_.sum)});
+    sums.add({"gradient()", fmt::format("{:.10g}", paths_.gradient)});
+    text_ += sums.to_text("");
+  }
+
+  const Trace& trace_;
+  const TraceEntry& weight_;
+  const WeightPaths& paths_;
+  Subscripts subscripts_;
+  std::string text_;
+};
+
+}  // namespace
+
+std::string to_text(const Trace& trace, const TraceEntry& weight, const WeightPaths& paths) {
+  return PathsText(trace, weight, paths).text();
+}
+
+}  // namespace chainrule
