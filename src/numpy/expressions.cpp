@@ -339,6 +339,7 @@ Object Interpreter::call_function(const Expression& e, const Function& function,
   const FunctionSyntax& syntax = *function.syntax;
   if (depth_ > kDeepestCall) fail(e, fmt::format("{} calls itself too deeply", syntax.name));
   auto scope = std::make_shared<Scope>();
+  scopes_.push_back(scope);
   scope->parent = function.scope;
   scope->function = syntax.name;
   // A program whose whole text stands in main() is at top level there.

@@ -73,6 +73,12 @@ class Interpreter {
   Interpreter(std::string_view source, const std::string& file, const NumpyOptions& options,
               const Names& names, const Uses& uses)
       : source_(source), file_(file), options_(options), names_(names), tape_(names, uses) {}
+  // A function and the scope that it stands in hold each other; without names they let go.
+  ~Interpreter() {
+    for (const std::shared_ptr<Scope>& scope : scopes_) scope->names.clear();
+  }
+  Interpreter(const Interpreter&) = delete;
+  Interpreter& operator=(const Interpreter&) = delete;
 
   void run(const Block& program);
 
@@ -178,6 +184,7 @@ class Interpreter {
   std::vector<ArrayPtr> assigned_arrays_;  // one an assignment; null where it is no array
   std::shared_ptr<Scope> globals_ = std::make_shared<Scope>();
   std::shared_ptr<Scope> scope_ = globals_;
+  std::vector<std::shared_ptr<Scope>> scopes_{globals_};  // all that were made
   std::shared_ptr<RandomState> random_ = std::make_shared<RandomState>(0);
   const Statement* statement_ = nullptr;  // that is being run
   Object returned_;

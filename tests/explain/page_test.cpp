@@ -40,7 +40,8 @@ TEST_CASE("a page holds its trace as JSON") {
 }
 
 TEST_CASE("a page says how each number came about") {
-  for (const nlohmann::json& value : data_of(explain_page(small_trace("a")))["values"]) {
+  const nlohmann::json data = data_of(explain_page(small_trace("a")));
+  for (const nlohmann::json& value : data["values"]) {
     const bool given = value["part"] == "input" || value["part"] == "parameter";
     const bool special = value["name"] == "Y" || value["name"] == "loss";
     CAPTURE(value["name"].get<std::string>());
