@@ -342,7 +342,7 @@ const std::vector<Planted> kPlanted{
      {{"dx = dxmu + dmu / N", "dx = dxmu"}},
      "a missing term",
      "x is read by mu too",
-     "dx = dmu / 6 + dxmu",
+     "dx = dmu / N + dxmu",
      {},
      ""},
     {"batch_norm.py",
