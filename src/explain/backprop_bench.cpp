@@ -13,6 +13,7 @@ namespace chainrule::backprop {
 namespace {
 
 constexpr double kTolerance = 1e-6;     // relative to the largest element
+constexpr double kZero = 1e-13;         // what rounding leaves of terms that cancel
 constexpr double kLargestGuard = 1e-4;  // log(p + 1e-9), sqrt(v + 1e-5)
 constexpr std::size_t kDraws = 2;
 
@@ -184,7 +185,7 @@ std::optional<Relation> Bench::relate(Value value, Value truth) {
     tt += t[i] * t[i];
     largest = std::max({largest, std::abs(x[i]), std::abs(t[i])});
   }
-  if (largest == 0) return relation;
+  if (largest < kZero) return relation;
   if (tt == 0 || xt == 0) return std::nullopt;
   relation.factor = xt / tt;
   if (std::abs(relation.factor - 1) < kTolerance) relation.factor = 1;

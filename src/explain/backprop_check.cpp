@@ -136,7 +136,9 @@ BackpropReport check_backprop(std::string_view source, const std::string& file,
   backprop::Readable read = backprop::read_repaired(source, file, options);
   const NumpyProgram& program = read.program;
   backprop::Study study(program);
-  if (study.gradients.empty() && study.updates.empty() && read.repairs.empty()) {
+  const bool updates = std::any_of(study.updates.begin(), study.updates.end(),
+                                   [&](const auto& u) { return study.forward[u.of].parameter; });
+  if (study.gradients.empty() && !updates && read.repairs.empty()) {
     throw Error(
         fmt::format("{}: no gradient line after the loss; expected names such as dW1, "
                     "grad_W1 or W1_grad for a value W1 of the forward pass",
@@ -161,6 +163,20 @@ BackpropReport check_backprop(std::string_view source, const std::string& file,
   add_repairs(read.repairs, program, report.lines);
   std::stable_sort(report.lines.begin(), report.lines.end(),
                    [](const GradientLine& a, const GradientLine& b) { return a.line < b.line; });
+  // A loop runs its lines several times.
+  const auto repeated = [](const GradientLine& a, const GradientLine& b) {
+    return a.line == b.line && a.target == b.target && a.verdict == b.verdict &&
+           a.explanation == b.explanation && a.correct == b.correct;
+  };
+  for (std::size_t i = 1; i < report.lines.size();) {
+    GradientLine& before = report.lines[i - 1];
+    if (repeated(before, report.lines[i])) {
+      before.difference = std::max(before.difference, report.lines[i].difference);
+      report.lines.erase(report.lines.begin() + static_cast<std::ptrdiff_t>(i));
+    } else {
+      ++i;
+    }
+  }
   report.right = std::all_of(report.lines.begin(), report.lines.end(), is_fine);
   return report;
 }

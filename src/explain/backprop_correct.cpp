@@ -173,7 +173,9 @@ class Line {
     for (const Value& input : graph_.inputs()) {
       if (input.name() == g.name) v = input;
     }
-    if (!v) v = graph_.input(g.name, {DType::kF32, g.value.shape()});
+    // A wrong line may have any shape; the lines after it are written as if it were corrected.
+    const bool fits = element_count(g.value.shape()) == element_count(g.truth.shape());
+    if (!v) v = graph_.input(g.name, {DType::kF32, fits ? g.value.shape() : g.truth.shape()});
     if (g.relation->transposed) v = transpose(v);
     if (v.shape() != g.truth.shape()) v = reshape(v, g.truth.shape());
     return {v, 1 / g.relation->factor};
@@ -187,7 +189,8 @@ class Line {
       const Value after = forward_.at(study_.forward_at.at(key(a.after)));
       for (std::size_t id = 0; id < copies_.size(); ++id) {
         const Value label = copies_[id][0];
-        const bool is_label = is(label, "one_hot") || is(label, "input");
+        const bool is_column = is(label, "reshape") && is(label.node().inputs[0], "input");
+        const bool is_label = is(label, "one_hot") || is(label, "input") || is_column;
         if (!is_label || label.shape() != before.shape() || label.dtype() != DType::kF32) continue;
         const Value on_bench = study_.bench.here(study_.program.graph->nodes()[id].output());
         const auto relation =

@@ -70,13 +70,16 @@ void Judge::judge_value(std::size_t i) {
   Gradient& g = gradient(i);
   GradientLine& line = lines_[i];
   g.relation = study_.bench.relate(g.value, g.truth);
-  if (g.relation && !(g.relation->transposed && value_of(g).parameter)) return;
-  g.relation.reset();
-  g.bad = true;
   std::vector<std::string> bad;
   for (const std::size_t r : reads(i)) {
     if (gradient(r).bad) bad.push_back(gradient(r).name);
   }
+  // A sum over a matrix that should be a vector may come out as a multiple by chance.
+  const bool by_chance = g.relation && g.relation->factor != 1 && !bad.empty();
+  const bool transposed = g.relation && g.relation->transposed && value_of(g).parameter;
+  if (g.relation && !by_chance && !transposed) return;
+  g.relation.reset();
+  g.bad = true;
   if (!bad.empty() && inherits(g)) {
     line.verdict = GradientVerdict::kInherited;
     line.explanation = fmt::format("Right in itself; the error comes from {}.", listed(bad));

@@ -30,6 +30,15 @@ std::string folded(const std::string& name) {
   return text;
 }
 
+bool looks_like_gradient(const std::string& name) {
+  const std::string text = folded(name);
+  for (const std::string_view begin : {"d", "g", "err", "nabla", "partial", "residual"}) {
+    if (text.starts_with(begin)) return true;
+  }
+  return std::any_of(kAfter.begin(), kAfter.end(),
+                     [&](std::string_view end) { return text.ends_with(end); });
+}
+
 std::vector<std::string> gradient_stems(const std::string& name) {
   const std::string text = folded(name);
   std::vector<std::string> stems;

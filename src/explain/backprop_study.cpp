@@ -241,7 +241,7 @@ void Study::find_gradients() {
       const Value truth = truths.at(key(forward[i].value));
       return !is(truth, "constant") && bench.relate(g.value, truth).has_value();
     };
-    if (g.of && fits(*g.of)) continue;
+    if ((g.of && fits(*g.of)) || (!g.of && !looks_like_gradient(g.name))) continue;
     for (std::size_t i = forward.size(); i-- > 0;) {
       if (i == loss_index || (g.of && forward[i].name != forward[*g.of].name)) continue;
       if (g.value.shape().empty() && !g.of) continue;
@@ -262,8 +262,12 @@ void Study::find_gradients() {
   });
   index_gradients();
   guess_helpers();
-  // What is no gradient is a helper: its readers are judged with it written out.
-  std::erase_if(gradients, [](const Gradient& g) { return !g.of; });
+  // What is no gradient is a helper: its readers are judged with it written out. And a second name
+  // for a value, as in grads = backward(…), is no second gradient.
+  std::set<std::pair<Key, std::size_t>> seen;
+  std::erase_if(gradients, [&](const Gradient& g) {
+    return !g.of || !seen.insert({key(g.value), *g.of}).second;
+  });
   index_gradients();
   for (Gradient& g : gradients) g.truth = truths.at(key(forward[*g.of].value));
 }
@@ -392,15 +396,15 @@ Substitution Study::corrected(bool without_factors) const {
     const Gradient& g = gradients[index];
     const bool rescaled =
         without_factors && g.relation && g.relation->factor != 1 && !forward[*g.of].parameter;
-    if (rescaled) {
-      Relation relation = *g.relation;
-      relation.factor = 1;
-      substitution[k] = seen_through(relation, g.truth, g.value.shape());
-    } else if (!g.bad || element_count(g.value.shape()) != element_count(g.truth.shape())) {
+    if (!g.bad && !rescaled) {
       substitution[k] = g.value;
-    } else {
-      substitution[k] = seen_through(g.relation.value_or(Relation{}), g.truth, g.value.shape());
+      continue;
     }
+    Relation relation = g.relation.value_or(Relation{});
+    if (rescaled) relation.factor = 1;
+    // A value of a wholly other shape is replaced by one of the right shape.
+    const bool fits = element_count(g.value.shape()) == element_count(g.truth.shape());
+    substitution[k] = seen_through(relation, g.truth, fits ? g.value.shape() : g.truth.shape());
   }
   return substitution;
 }

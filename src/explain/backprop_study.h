@@ -17,6 +17,8 @@ namespace chainrule::backprop {
 /// case without underscores: dL_dW1 gives "w1".
 std::vector<std::string> gradient_stems(const std::string& name);
 std::string folded(const std::string& name);
+/// Would a name that is nobody's gradient by itself, such as delta or dout, still be one?
+bool looks_like_gradient(const std::string& name);
 /// Does the expression mention the name?
 bool mentions(const std::string& expression, const std::string& name);
 

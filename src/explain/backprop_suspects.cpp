@@ -215,6 +215,17 @@ void suspect_activations(Suspicions& s) {
     if (s.line && s.line.shape() == a.after.shape()) {
       s.of_line(here ? 0 : 3, name, sentence, [&](Value line) { return s.study.back(a, line); });
     }
+    // The same where the line begins with the loss itself, and nothing comes in from a gradient.
+    const KnownFunction* function = known(a.function);
+    if (here && function != nullptr && s.line && s.line.shape() == a.after.shape()) {
+      for (const DerivativeForm& form : function->mistaken) {
+        const Value written = form.build(a.before, a.after);
+        const auto [wrong, why] = wrong_derivative(s.study, a, written);
+        s.of_line(0, wrong, why, [&](Value line) {
+          return line / written * function->differentiate(a.before, a.after);
+        });
+      }
+    }
     const KnownFunction* f = known(a.function == "softmax" ? "sigmoid" : a.function);
     if (here && f != nullptr && s.line && s.line.shape() == a.after.shape()) {
       const std::string text =

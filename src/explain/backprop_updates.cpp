@@ -45,7 +45,9 @@ bool Judge::made_good(std::size_t i) {
 void Judge::judge_updates() {
   for (const Study::Updated& u : study_.updates) {
     const Named& w = study_.forward[u.of];
-    if (u.before != w.value || w.value == study_.loss) continue;
+    const Value truth = study_.truths.at(key(w.value));
+    const bool counts = !(is(truth, "constant") && truth.node().real("value") == 0);
+    if (u.before != w.value || !w.parameter || !counts) continue;
     GradientLine line = line_at(study_.program, study_.assignment(u.assignment));
     line.of = w.name;
     line.verdict = GradientVerdict::kMistake;

@@ -22,6 +22,21 @@ TEST_CASE("backprop check: right programs pass") {
   }
 }
 
+TEST_CASE("backprop check: the programs of the reader's tests pass") {
+  for (const char* name :
+       {"attention.py", "batch_norm.py", "embedding_mlp.py", "lstm_cell.py", "notebook.py",
+        "rnn.py", "scalars.py", "softmax_classifier.py", "two_layer.py", "xor_columns.py"}) {
+    try {
+      const BackpropReport report =
+          check_backprop(program(std::string("../../numpy/programs/") + name), name);
+      INFO(to_text(report));
+      CHECK(report.right);
+    } catch (const Error& error) {
+      CHECK(std::string(error.what()).find("no gradient line") != std::string::npos);
+    }
+  }
+}
+
 namespace {
 
 // A linear layer, a tanh and a mean squared error, to be followed by a backward pass.
@@ -118,6 +133,41 @@ TEST_CASE(
     "backprop check: a file without gradients, or with a forward pass that fails, is an error") {
   CHECK_THROWS_WITH_AS(checked(""), doctest::Contains("no gradient line"), Error);
   CHECK_THROWS_AS(check_backprop("x = 1 +\n", "broken.py"), DataError);
+}
+
+TEST_CASE("backprop check: a derivative at the wrong place, right behind the loss") {
+  const BackpropReport report =
+      checked("dZ = 2 * (A - T) * (1 - np.tanh(A)**2) / n\ndW = X.T @ dZ\ndb = dZ.sum(axis=0)\n");
+  INFO(to_text(report));
+  REQUIRE(report.lines.size() == 3);
+  CHECK(report.lines[0].mistake == "wrong derivative of the activation");
+  CHECK(report.lines[0].explanation.find("tanh is applied twice") != std::string::npos);
+  CHECK(report.lines[1].verdict == GradientVerdict::kInherited);
+}
+
+TEST_CASE("backprop check: a vector that broadcasts against a column") {
+  const BackpropReport report = check_backprop(
+      "import numpy as np\n"
+      "np.random.seed(1)\n"
+      "X = np.random.randn(6, 3)\n"
+      "y = np.array([0, 1, 1, 0, 1, 0])\n"
+      "w = np.random.randn(3, 1)\n"
+      "m = X.shape[0]\n"
+      "b = np.zeros(1)\n"
+      "z = X @ w + b\n"
+      "p = 1 / (1 + np.exp(-z))\n"
+      "loss = -np.mean(y.reshape(-1, 1) * np.log(p) + (1 - y.reshape(-1, 1)) * np.log(1 - p))\n"
+      "dz = (p - y) / m\n"
+      "dw = X.T @ dz\n"
+      "db = np.sum(dz)\n",
+      "logistic.py");
+  INFO(to_text(report));
+  REQUIRE(report.lines.size() == 3);
+  CHECK(report.lines[0].mistake == "broadcasting");
+  CHECK(report.lines[0].correct == "dz = (p - np.reshape(y, (6, 1))) / m");
+  CHECK(report.lines[2].verdict == GradientVerdict::kInherited);
+  CHECK(report.lines[0].explanation.find("y has shape (6,)") != std::string::npos);
+  CHECK(report.lines[1].verdict == GradientVerdict::kInherited);
 }
 
 }  // namespace chainrule
