@@ -43,18 +43,22 @@ class Subscripts {
         }
       }
     }
-    if (paths.empty()) return;
     std::map<std::string, std::string> letters;
     std::size_t next = 0;
-    for (const TraceEntry& entry : paths[0].entries) {
-      for (const auto& [axis, values] : seen[entry.value->name]) {
-        const std::string first = values.substr(0, values.find(' '));
-        const bool same = is_constant(values, first);
-        if (!same && !letters.contains(values)) {
-          letters[values] =
-              axis == 0 && letters.empty() ? "b" : std::string(1, static_cast<char>('j' + next++));
+    for (const WeightPath& path : paths) {
+      for (const TraceEntry& entry : path.entries) {
+        std::vector<std::string>& text = texts_[entry.value->name];
+        if (!text.empty()) continue;
+        for (const auto& [axis, values] : seen[entry.value->name]) {
+          const std::string first = values.substr(0, values.find(' '));
+          const bool same = is_constant(values, first);
+          if (!same && !letters.contains(values)) {
+            const bool is_row = axis == 0 && letters.empty();
+            letters[values] =
+                is_row ? "b" : std::string(1, static_cast<char>('j' + next++ % ('z' - 'j' + 1)));
+          }
+          text.push_back(same ? first : letters[values]);
         }
-        texts_[entry.value->name].push_back(same ? first : letters[values]);
       }
     }
   }
@@ -175,22 +179,29 @@ class PathsText {
         }
       }
     }
-    TextTable lines("lll");
-    std::vector<std::pair<std::string, std::string>> seen;
+    std::vector<std::pair<const TraceValue*, const TraceValue*>> edges;
     for (const WeightPath& path : paths_.largest) {
       for (std::size_t i = 0; i + 1 < path.entries.size(); ++i) {
-        const TraceValue& from = *path.entries[i].value;
-        const TraceValue& to = *path.entries[i + 1].value;
-        const std::pair<std::string, std::string> edge{from.name, to.name};
-        if (std::find(seen.begin(), seen.end(), edge) != seen.end()) continue;
-        seen.push_back(edge);
-        StationDerivative local(trace_, stations, to);
-        std::string formula = factor_formula(trace_, subscripts_, local, from, to);
-        if (formula.empty() && always_one(edge)) formula = "1";
-        lines.add({fmt::format("∂{}/∂{}", subscripts_.entry(to), subscripts_.entry(from)),
-                   formula.empty() ? "" : "= " + formula,
-                   fmt::format("since {} = {}", to.name, to.formula)});
+        edges.emplace_back(path.entries[i].value, path.entries[i + 1].value);
       }
+    }
+    std::sort(edges.begin(), edges.end(), [](const auto& a, const auto& b) {
+      const auto key = [](const auto& e) {
+        return std::pair(e.second->value.node().id, e.first->value.node().id);
+      };
+      return key(a) < key(b);
+    });
+    edges.erase(std::unique(edges.begin(), edges.end()), edges.end());
+    TextTable lines("lll");
+    for (const auto& edge : edges) {
+      const TraceValue& from = *edge.first;
+      const TraceValue& to = *edge.second;
+      StationDerivative local(trace_, stations, to);
+      std::string formula = factor_formula(trace_, subscripts_, local, from, to);
+      if (formula.empty() && always_one({from.name, to.name})) formula = "1";
+      lines.add({fmt::format("∂{}/∂{}", subscripts_.entry(to), subscripts_.entry(from)),
+                 formula.empty() ? "" : "= " + formula,
+                 fmt::format("since {} = {}", to.name, to.formula)});
     }
     text_ += "\n" + lines.to_text();
   }

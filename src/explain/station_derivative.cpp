@@ -32,7 +32,7 @@ Value seen_through(Value v) {
 StationDerivative::StationDerivative(const Trace& trace,
                                      const std::vector<const TraceValue*>& stations,
                                      const TraceValue& to)
-    : trace_(trace), to_(to), stations_(stations) {
+    : to_(to), stations_(stations) {
   for (const TraceValue& value : trace.values) feed_.insert_or_assign(value.name, value.numbers);
   Value copy;
   const std::unique_ptr<Graph> graph = part(copy);

@@ -49,7 +49,6 @@ class StationDerivative {
   const Forward& forward(const TraceValue& from);
   std::vector<double> scalar_column(const TraceValue& from);
 
-  const Trace& trace_;
   const TraceValue& to_;
   std::vector<const TraceValue*> stations_;
   std::vector<const TraceValue*> from_;
