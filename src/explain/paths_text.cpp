@@ -236,32 +236,45 @@ class PathsText {
     return cells;
   }
 
-  void table() {
+  // One line a path where that is readable; else its factors stand on a line of their own.
+  static std::string table_of(const std::vector<WeightPath>& paths, std::size_t count) {
+    constexpr std::size_t kWidest = 6;
     std::size_t most = 0;
-    for (const WeightPath& path : paths_.largest) most = std::max(most, path.factors.size());
+    for (std::size_t i = 0; i < count; ++i) most = std::max(most, paths[i].factors.size());
+    if (most > kWidest) return lines_of(paths, count);
     std::string alignment = "l";
     for (std::size_t i = 0; i < most; ++i) alignment += "lr";
     TextTable table(alignment + "lr", 1);
-    for (const WeightPath& path : paths_.largest) table.add(row(path, most));
+    for (std::size_t i = 0; i < count; ++i) table.add(row(paths[i], most));
+    return table.to_text();
+  }
+
+  static std::string lines_of(const std::vector<WeightPath>& paths, std::size_t count) {
+    std::string text;
+    for (std::size_t i = 0; i < count; ++i) {
+      std::string factors;
+      for (const double factor : paths[i].factors) {
+        factors += (factors.empty() ? "" : " · ") + number(factor);
+      }
+      text +=
+          fmt::format("  {}\n      {} = {}\n", way(paths[i]), factors, number(paths[i].product));
+    }
+    return text;
+  }
+
+  void table() {
     const auto shown = static_cast<double>(paths_.largest.size());
     text_ += shown == paths_.count ? "\n"
                                    : fmt::format("\nthe {} largest of {:.15g} paths\n",
                                                  paths_.largest.size(), paths_.count);
-    text_ += table.to_text();
+    text_ += table_of(paths_.largest, paths_.largest.size());
   }
 
   void blocked() {
     if (paths_.blocked.empty()) return;
-    text_ += "\nwhere a factor is 0 the path ends:\n";
     constexpr std::size_t kShown = 8;
-    std::size_t most = 0;
     const std::size_t shown = std::min(kShown, paths_.blocked.size());
-    for (std::size_t i = 0; i < shown; ++i) most = std::max(most, paths_.blocked[i].factors.size());
-    std::string alignment = "l";
-    for (std::size_t i = 0; i < most; ++i) alignment += "lr";
-    TextTable table(alignment + "lr", 1);
-    for (std::size_t i = 0; i < shown; ++i) table.add(row(paths_.blocked[i], most));
-    text_ += table.to_text();
+    text_ += "\nwhere a factor is 0 the path ends:\n" + table_of(paths_.blocked, shown);
     if (paths_.blocked.size() > shown) text_ += "  … and more\n";
   }
 
