@@ -92,7 +92,7 @@ NumericDerivative LossOnLine::derivative(double step) const {
 
 NumericDerivative LossOnLine::careful_derivative() const {
   NumericDerivative best{0, std::numeric_limits<double>::infinity()};
-  for (double step = 1e-2; step > 5e-7; step /= 10) {
+  for (const double step : {1e-2, 1e-3, 1e-4, 1e-5, 1e-6}) {
     const NumericDerivative found = derivative(step);
     if (found.uncertainty < best.uncertainty) best = found;
   }
