@@ -1,8 +1,8 @@
 // A language model on characters: embedding, one LSTM, a linear layer, one label a step.
 #include "building.h"
 #include "chainrule/ops.h"
-#include "chainrule/ops_recurrent.h"
 #include "chainrule/optim.h"
+#include "chainrule/recurrent.h"
 #include "workloads.h"
 
 namespace chainrule::bench {

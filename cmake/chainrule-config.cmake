@@ -2,4 +2,5 @@
 include(CMakeFindDependencyMacro)
 find_dependency(Threads)
 find_dependency(hwy CONFIG)
+find_dependency(ZLIB)
 include(${CMAKE_CURRENT_LIST_DIR}/chainrule-targets.cmake)

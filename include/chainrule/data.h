@@ -100,11 +100,11 @@ enum class Task : std::uint8_t { kAuto, kClassification, kRegression };
 
 /// Encoded rows. `labels` is filled for classification, `y` for regression.
 struct Dataset {
-  Tensor x;                           // [rows, F] f32, or [rows, …] f32 or i32
+  Tensor x;                           // [rows, F] f32, [rows, H, W, C] f32, [rows, T] i32, …
   Tensor labels{DType::kI32, {0}};    // [rows] or [rows, T] i32, indices into classes
   Tensor y;                           // [rows, 1] f32, standardised: see Encoder::original_units
   std::vector<std::string> classes;   // the labels' texts, in label order
-  std::vector<std::string> features;  // the names of x's columns, F of them
+  std::vector<std::string> features;  // the names of x's columns, F of them; none for images
 };
 
 struct EncoderOptions {
@@ -123,8 +123,25 @@ struct EncoderOptions {
 ///              an unknown category is all zeros, a missing cell is a category of its own
 ///     target   classification: the index among the sorted classes (numbers sort as numbers);
 ///              regression: (y − mean) / deviation
+///
+/// For images, whose pixels are 0 … 1 as they are read (images.h), it holds their shape and
+/// classes; for characters (text.h), the vocabulary and how many are seen at once.
 class Encoder {
  public:
+  /// What an encoded row is made of.
+  enum class Kind : std::uint8_t {
+    kTable,
+    kImages,  // an image
+    kText,    // a window of a text; every character in it has the next one as its label
+    kWords,   // the characters before one of a word, which is the label
+  };
+
+  /// What images of shape [H, W, C] with labels of these classes need: nothing is learned.
+  static Encoder of_images(Shape example, std::vector<std::string> classes);
+  /// The same for kText or kWords; the classes are the vocabulary.
+  static Encoder of_characters(Kind kind, std::vector<std::string> vocabulary,
+                               std::int64_t context);
+
   /// Learns the encoding from `rows` of `table`.
   ///
   /// task    kAuto takes a text target, or one of at most 20 different whole numbers, for
@@ -137,6 +154,7 @@ class Encoder {
 
   /// Encodes rows with their targets.
   ///
+  /// requires  the encoder is one of a table.
   /// A label that is no class but for a full stop at its end is taken without it.
   /// throws  what `features` throws; DataError naming file and line for a missing target or a label
   ///         that was not among the training rows.
@@ -147,8 +165,17 @@ class Encoder {
   ///
   ///     → [rows, F] f32
   ///
+  /// requires  the encoder is one of a table.
   /// throws  DataError naming the column that is absent or that is not numeric.
   Tensor features(const Table& table, std::span<const std::int64_t> rows) const;
+
+  Kind kind() const { return kind_; }
+
+  /// The shape of one encoded row: [F], [H, W, C] for images, [context] for characters.
+  Shape example_shape() const;
+  /// The shape that a network must give for one: [classes], [1] for regression, [context, classes]
+  /// for a text.
+  Shape output_shape() const;
 
   /// kClassification or kRegression.
   Task task() const { return task_; }
@@ -200,6 +227,8 @@ class Encoder {
   std::vector<std::string> classes_;
   Scaling target_scaling_;
   std::vector<std::string> missing_;
+  Kind kind_ = Kind::kTable;
+  Shape example_;  // where it is no table
 };
 
 // ── splits and batches ───────────────────────────────────────────────────────

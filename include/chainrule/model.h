@@ -13,7 +13,7 @@ namespace chainrule {
 /// A trained network, how raw rows become its input, and how it came about.
 struct Model {
   Sequential network;
-  Shape input;  // of one example: {F}
+  Shape input;  // of one example: {F}, or {H, W, C} for images
   Encoder encoder;
   TensorMap parameters;                         // f32, as network.parameters(input) lists them
   std::map<std::string, std::string> training;  // options and results, for people to read

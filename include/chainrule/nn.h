@@ -120,7 +120,7 @@ struct RecurrentLayer {
   bool stateful = false;  // a batch begins with the state that the one before it ended with
 };
 /// [B, T, inputs] → [B, units] or [B, T, units], twice as wide when bidirectional; the formulas
-/// stand in ops_recurrent.h. `activation` is tanh or relu.
+/// stand in recurrent.h. `activation` is tanh or relu.
 Phrase rnn(std::int64_t units, const RecurrentLayer& options = {},
            const std::string& activation = "tanh");
 Phrase lstm(std::int64_t units, const RecurrentLayer& options = {});

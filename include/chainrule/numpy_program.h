@@ -50,6 +50,11 @@ struct NumpyOptions {
 
 /// Reads the subset of NumPy that forward and backward passes are written in.
 ///
+/// Functions are inlined, loops over known ranges unrolled (1000 statements at most), conditions
+/// decided by the numbers. Items of containers go by their key, params["W1"] is W1, or by number,
+/// hs[0] is hs_0. The result of preparing data (`X = (X - X.mean(0)) / X.std(0)`) is itself a
+/// source.
+///
 /// Random numbers are NumPy's own, bit for bit, in the order of the file. `relu`, `sigmoid`,
 /// `softmax`, `cross_entropy` and the like have their usual meaning where the program does not
 /// define them.

@@ -78,6 +78,10 @@ Value sqrt(Value x);
 Value abs(Value x);
 /// y = −1, 0 or 1.  gradient 0.
 Value sign(Value x);
+/// y = sin x.  gradient dx = dy ⊙ cos x.
+Value sin(Value x);
+/// y = cos x.  gradient dx = −dy ⊙ sin x.
+Value cos(Value x);
 /// y = 2/√π ∫₀ˣ e^(−t²) dt.  gradient dx = dy ⊙ 2/√π e^(−x²).
 Value erf(Value x);
 /// y = x².  gradient dx = 2 dy ⊙ x.
@@ -279,5 +283,79 @@ struct AdamOptions {
 /// Source: Kingma & Ba, 2014; decoupled decay: Loshchilov & Hutter, 2017.
 std::vector<Value> adam_update(Value w, Value m, Value v, Value g, Value lr, Value step,
                                AdamOptions options = {});
+
+/// The same with the largest v' so far in its place: √ of largest' = max(largest, v').
+/// Source: Reddi et al., 2018 (AMSGrad).
+std::vector<Value> amsgrad_update(Value w, Value m, Value v, Value largest, Value g, Value lr,
+                                  Value step, AdamOptions options = {});
+
+struct NadamOptions {
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+  double momentum_decay = 0.004;
+  double weight_decay = 0.0;
+  bool decoupled = false;  // as in AdamOptions
+};
+/// Adam with Nesterov's momentum: with μₜ = β₁(1 − 0.96^(t·momentum_decay)/2) and
+/// cₜ = 1 − μ₁μ₂…μₜ,
+///     m' = β₁m + (1 − β₁)g;  v' = β₂v + (1 − β₂)g²;
+///     u = (1 − μₜ)g/cₜ + μₜ₊₁m'/cₜ₊₁;  w' = w − lr · u / (√(v'/(1 − β₂ᵗ)) + ε).
+/// `c` is cₜ: [], as nadam_correction gives it.  Source: Dozat, 2016.
+std::vector<Value> nadam_update(Value w, Value m, Value v, Value g, Value lr, Value step, Value c,
+                                NadamOptions options = {});
+/// cₜ from cₜ₋₁, which is 0 before the first step.
+Value nadam_correction(Value c, Value step, NadamOptions options = {});
+
+struct AdagradOptions {
+  double epsilon = 1e-10;
+  double weight_decay = 0.0;
+};
+/// g' = g + decay·w;  s' = s + g'²;  w' = w − lr·g'/(√s' + ε).  Source: Duchi et al., 2011.
+std::vector<Value> adagrad_update(Value w, Value s, Value g, Value lr, AdagradOptions options = {});
+
+struct AdadeltaOptions {
+  double rho = 0.9;
+  double epsilon = 1e-6;
+  double weight_decay = 0.0;
+};
+/// g' = g + decay·w;  s' = ρs + (1 − ρ)g'²;  u = √(d + ε)/√(s' + ε)·g';
+/// d' = ρd + (1 − ρ)u²;  w' = w − lr·u.  Source: Zeiler, 2012, where lr = 1.
+std::vector<Value> adadelta_update(Value w, Value s, Value d, Value g, Value lr,
+                                   AdadeltaOptions options = {});
+
+struct LionOptions {
+  double beta1 = 0.9;
+  double beta2 = 0.99;
+  double weight_decay = 0.0;
+};
+/// w' = w − lr·(sign(β₁m + (1 − β₁)g) + decay·w);  m' = β₂m + (1 − β₂)g.
+/// Source: Chen et al., 2023.
+std::vector<Value> lion_update(Value w, Value m, Value g, Value lr, LionOptions options = {});
+
+struct MuonOptions {
+  double momentum = 0.95;
+  bool nesterov = true;
+  std::int64_t steps = 5;  // of the iteration
+  double weight_decay = 0.0;
+};
+/// For matrices [R, C]; of other parameters the last axis is C and the others together are R.
+///
+///     m' = μm + (1 − μ)g;  u = m'  (Nesterov: (1 − μ)g + μm');
+///     X = u/‖u‖, then `steps` times X ← aX + (bA + cA²)X, A = XXᵀ
+///     w' = w − lr·(0.2·√max(R, C)·X + decay·w)
+///
+/// with a, b, c = 3.4445, −4.7750, 2.0315: X comes near the orthogonal matrix nearest to u. The
+/// factor gives the update the size of Adam's, so that one learning rate serves both.
+/// Source: Jordan, "Muon", 2024; Liu et al., "Muon is scalable for LLM training", 2025 (factor).
+std::vector<Value> muon_update(Value w, Value m, Value g, Value lr, MuonOptions options = {});
+
+/// The exponential moving average of weights, without a bias towards its first value:
+///
+///     average' = average + (1 − β)/(1 − βᵗ)·(w − average) = Σᵢ βᵗ⁻ⁱwᵢ / Σᵢ βᵗ⁻ⁱ
+///
+/// `w` is the weight after its own update.  Source: Polyak & Juditsky, 1992; the division as in
+/// Kingma & Ba, 2014.
+Value weight_average_update(Value average, Value w, Value step, double decay = 0.999);
 
 }  // namespace chainrule

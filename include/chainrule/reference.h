@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 
 #include "chainrule/graph.h"
@@ -30,6 +31,14 @@ class Evaluation {
   /// Example:  double l = Evaluation(graph, {{"x", x}, {"w", w}}).scalar(loss);
   Evaluation(const Graph& graph, const TensorMap& feed, Precision precision = Precision::kFloat64);
 
+  Evaluation(Evaluation&&) noexcept;
+  ~Evaluation();
+
+  /// Runs the nodes that the graph has gained since.
+  ///
+  /// throws  as the constructor; then the nodes after the failing one have no value.
+  void extend(const TensorMap& feed);
+
   /// A value as f64 (i32 for integers).
   Tensor value(Value v) const;
   double scalar(Value v) const;
@@ -39,8 +48,10 @@ class Evaluation {
   TensorMap updated() const;
 
  private:
+  struct Values;
   const Graph& graph_;
-  std::vector<std::vector<std::vector<double>>> values_;  // [node][output][element]
+  Precision precision_;
+  std::unique_ptr<Values> values_;
 };
 
 }  // namespace chainrule

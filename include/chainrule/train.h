@@ -8,6 +8,7 @@
 #include <string>
 
 #include "chainrule/data.h"
+#include "chainrule/images.h"
 #include "chainrule/nn.h"
 #include "chainrule/optim.h"
 #include "chainrule/program.h"
@@ -19,7 +20,9 @@ namespace chainrule {
 struct StepOptions {
   Optimizer optimizer = {};
   Clip clip = {};
-  std::int64_t seed = 0;  // of dropout
+  std::int64_t seed = 0;       // of dropout
+  double label_smoothing = 0;  // classes: see softmax_cross_entropy
+  bool mixup = false;          // each row is mixed with another
 };
 
 /// Forward pass, loss, gradients, clipping and updates for one batch, as one graph.
@@ -32,15 +35,33 @@ struct StepOptions {
 /// of the network's outputs (of the outputs themselves when the last layer is a softmax), averaged
 /// over all targets: one a row, or one a step where the network gives [B, T, classes]. With 0 it is
 /// the mean squared error, and N is what the network gives.
-/// throws  ShapeError when the network does not give one output a class.
+///
+/// With mixup the graph has two more inputs, mix: [] and partner: i32[B], and learns from
+/// mix·x + (1 − mix)·x[partner] with targets mixed in the same way; `correct` counts the rows' own
+/// labels.  Source: Zhang et al., 2017; label smoothing: Szegedy et al., 2015.
+/// throws  ShapeError when the network does not give one output a class; UsageError for label
+///         smoothing without classes and for mixup of whole numbers.
 ///
 /// Example:  Program step(*training_step(model, {32, 784}, 10), parameters, {.guard = "loss"});
 std::unique_ptr<Graph> training_step(const Sequential& model, const Shape& input,
                                      std::int64_t classes, const StepOptions& options = {});
 
+/// The same without updates: outputs loss, correct and, for each trained parameter, its gradient
+/// under gradient_name(). Neither the optimiser nor clipping matters.
+std::unique_ptr<Graph> gradient_step(const Sequential& model, const Shape& input,
+                                     std::int64_t classes, const StepOptions& options = {});
+
+/// "gradient of 1.weight".
+std::string gradient_name(std::string_view parameter);
+
 /// Adds the parameters that `graph` needs and `parameters` lacks: weights as initialize() gives
 /// them, optimiser states as zeros.
 void declare_parameters(Parameters& parameters, const Graph& graph, const TensorMap& weights);
+
+/// The parameters with which a trained network is used and saved: for each of its weights the
+/// average where the optimiser kept one (ema=), else the weight itself; running statistics as they
+/// are.
+TensorMap final_weights(const Sequential& model, const Shape& input, const Parameters& parameters);
 
 /// Sets what stateful layers carry from batch to batch to zero: the next batch begins a new text.
 void reset_state(Parameters& parameters);
@@ -61,7 +82,8 @@ struct Metrics {
 class Predictor {
  public:
   /// `input` is the shape of one example.
-  Predictor(const Sequential& model, const Shape& input, std::shared_ptr<Parameters> parameters,
+  Predictor(const Sequential& model, const Shape& input,
+            const std::shared_ptr<Parameters>& parameters,
             std::shared_ptr<cpu::ThreadPool> threads = nullptr);
 
   /// The network's outputs.  x: [rows, …]  → [rows, outputs…]
@@ -93,8 +115,11 @@ struct FitOptions {
   Schedule schedule = {};
   Clip clip = {};
   std::optional<Initializer> init = {};
-  std::uint64_t seed = 0;  // of the first weights, the order of rows and dropout
+  std::uint64_t seed = 0;  // of the first weights, the order of rows, dropout, mixup, augmentation
   int threads = 0;         // 0: one a core
+  double label_smoothing = 0;  // in training only; validation is measured without it
+  double mixup = 0;            // α: each batch is mixed with itself by a share from Beta(α, α)
+  Augmentation augmentation = {};  // of images, on a thread that is one batch ahead
 };
 
 /// How far a training is.
@@ -121,10 +146,13 @@ struct FitResult {
 ///
 /// Rows are shuffled anew in each epoch, by (seed, epoch); the last batch may be short. The same
 /// data, options and seed give the same bits on any number of threads. `report`, when given, is
-/// called after each step.
-/// ensures  on any exception `parameters` holds the last weights that were all finite.
-/// throws   NonFiniteError naming the first step and node that gave NaN or infinity; ShapeError
-/// when
+/// called after each step. With an optimiser that keeps averages (ema=), validation uses them; what
+/// to use and to save is final_weights().
+///
+/// The optimiser lbfgs sees all rows at once: an epoch is one of its steps, whatever its line
+/// search asks for, and `batch` only cuts the work. ensures  on any exception `parameters` holds
+/// the last weights that were all finite. throws   NonFiniteError naming the first step and node
+/// that gave NaN or infinity; ShapeError when
 ///          model and data do not fit; UsageError for an option out of range; DataError for no
 ///          rows.
 ///

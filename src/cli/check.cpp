@@ -109,8 +109,11 @@ void add_check(CLI::App& app) {
       ->capture_default_str();
   sub->callback([sub, options] {
     const std::string& what = options->network.network;
-    if (what.ends_with(".py")) return check_backprop_file(what);
-    check_network_of(*sub, *options);
+    if (!what.ends_with(".py")) {
+      check_network_of(*sub, *options);
+    } else if (check_backprop(what) != 0) {
+      throw Error(what + ": the check failed");
+    }
   });
 }
 

@@ -1,11 +1,23 @@
-// chainrule check FILE.py: a person's own backward pass, marked line by line.
+// chainrule check backprop.py: the verdict on each hand-written gradient line.
+#include <fmt/format.h>
+
+#include <fstream>
+#include <iterator>
+
+#include "chainrule/backprop_check.h"
 #include "chainrule/error.h"
 #include "cli/check.h"
 
 namespace chainrule::cli {
 
-void check_backprop_file(const std::string& path) {
-  throw UsageError(path + ": this build checks networks, not yet NumPy files");
+int check_backprop(const std::string& path) {
+  std::ifstream in(path, std::ios::binary);
+  if (!in) throw FileError(path + ": cannot be opened", path);
+  const std::string source{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
+  if (in.bad()) throw FileError(path + ": cannot be read", path);
+  const BackpropReport report = chainrule::check_backprop(source, path);
+  fmt::print("{}", to_text(report));
+  return report.right ? 0 : 1;
 }
 
 }  // namespace chainrule::cli

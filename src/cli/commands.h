@@ -9,7 +9,9 @@ namespace chainrule::cli {
 void add_train(CLI::App& app);
 void add_evaluate(CLI::App& app);
 void add_predict(CLI::App& app);
+void add_generate(CLI::App& app);
 void add_datasets(CLI::App& app);
+void add_derive(CLI::App& app);
 void add_check(CLI::App& app);
 void add_explain(CLI::App& app);
 

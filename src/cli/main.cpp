@@ -29,7 +29,9 @@ int run(int argc, char** argv) {
   chainrule::cli::add_train(app);
   chainrule::cli::add_evaluate(app);
   chainrule::cli::add_predict(app);
+  chainrule::cli::add_generate(app);
   chainrule::cli::add_datasets(app);
+  chainrule::cli::add_derive(app);
   chainrule::cli::add_check(app);
   chainrule::cli::add_explain(app);
   try {

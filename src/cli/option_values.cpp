@@ -62,7 +62,8 @@ std::pair<Table, std::string> load_with_target(const TableOptions& options) {
 
 void add_update_options(CLI::App& sub, UpdateOptions& options) {
   sub.add_option("--optimizer", options.optimizer,
-                 "adam, adamw, rmsprop or sgd, with options as in \"sgd momentum=0.9 nesterov\"")
+                 "adadelta, adagrad, adam, adamw, lbfgs, lion, muon, nadam, rmsprop or sgd, with "
+                 "options as in \"sgd momentum=0.9 nesterov\" or \"adamw ema=0.999\"")
       ->capture_default_str();
   sub.add_option("--lr", options.lr, "Learning rate (default: the optimizer's usual one)")
       ->check(finite_number(false));

@@ -57,8 +57,7 @@ std::string values_csv(const Model& model, const Tensor& outputs) {
 
 void predict(const PredictOptions& options) {
   const Model model = load_model(options.model);
-  const Table table = load_table_for(model, options.data);
-  const Tensor x = model.encoder.features(table, all_rows(table.rows()));
+  const Tensor x = load_features_for(model, options.data);
   const Tensor outputs = apply_model(model, x, options.threads);
   const std::string text = model.encoder.task() == Task::kRegression ? values_csv(model, outputs)
                                                                      : classes_csv(model, outputs);
@@ -79,7 +78,7 @@ void add_predict(CLI::App& app) {
   sub->add_option("model", options->model, "Model file")->required();
   sub->add_option("data", options->data,
                   "CSV file with the columns that the model was trained on (the target may be "
-                  "absent), built-in data set, or - for standard input")
+                  "absent), built-in data set, images, or - for standard input")
       ->required();
   sub->add_option("-o,--output", options->output, "CSV file to write (default: standard output)");
   sub->add_option("--threads", options->threads, "Threads; 0 is one a core")

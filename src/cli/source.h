@@ -1,4 +1,4 @@
-// Where rows come from: a CSV file, standard input, or a built-in data set.
+// Where rows come from: a CSV file, standard input, a built-in data set, or images in IDX files.
 #pragma once
 
 #include <string>
@@ -16,14 +16,18 @@ bool is_builtin(const std::string& name);
 /// throws  UsageError when `name` is neither, with the nearest built-in name.
 Table load_table(const std::string& name, const CsvOptions& options);
 
-/// The rows of `name`, read as the model's training data were.
-Table load_table_for(const Model& model, const std::string& name);
+/// The rows of `name` with their targets, read as the model's training data were: a table, or a
+/// folder or file of images, of which the test part is taken where there is one, a text, or words.
+Dataset load_dataset_for(const Model& model, const std::string& name);
+
+/// The rows of `name` without their targets, which need not be there.
+Tensor load_features_for(const Model& model, const std::string& name);
 
 /// The network's outputs for encoded rows.
 Tensor apply_model(const Model& model, const Tensor& x, int threads);
 
-/// "accuracy 97.5 % (351 of 360), loss 0.0812", or for regression "RMSE 48123 (R² 0.81)" in the
-/// target's own units.
+/// "accuracy 97.5 % (351 of 360), loss 0.0812", for characters the loss first, or for regression
+/// "RMSE 48123 (R² 0.81)" in the target's own units.
 std::string metrics_text(const Metrics& metrics, const Encoder& encoder);
 
 /// "1,797".

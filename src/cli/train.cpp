@@ -1,7 +1,9 @@
-// chainrule train: a table in, a model file out.
+// chainrule train: a table, images or a text in, a model file out.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
+#include <filesystem>
 #include <iostream>
 
 #include "base/atomic_file.h"
@@ -9,6 +11,7 @@
 #include "chainrule/model.h"
 #include "cli/commands.h"
 #include "cli/option_values.h"
+#include "cli/prepare.h"
 #include "cli/progress.h"
 #include "cli/source.h"
 #include "cli/toml_options.h"
@@ -17,15 +20,16 @@ namespace chainrule::cli {
 namespace {
 
 struct TrainOptions {
-  TableOptions table;
+  DataOptions data;
   std::string model;
   std::string init;
   std::int64_t epochs = 0;
   std::int64_t batch = 0;
   UpdateOptions update{.optimizer = "adam"};
-  std::string schedule = "cosine";
-  double validation = 0.2;
-  std::uint64_t seed = 0;
+  std::string schedule;  // "": the optimizer's usual one
+  double label_smoothing = 0;
+  double mixup = 0;
+  std::string augment;
   int threads = 0;
   std::string output = "model.safetensors";
   bool quiet = false;
@@ -34,37 +38,31 @@ struct TrainOptions {
 FitOptions fit_options(const TrainOptions& options) {
   FitOptions fit;
   fit.optimizer = optimizer_of(options.update);
-  fit.schedule = parsed("--schedule", [&] { return Schedule::parse(options.schedule); });
+  if (!options.schedule.empty() || !fit.optimizer.is_full_batch()) {
+    fit.schedule = parsed("--schedule", [&] {
+      return Schedule::parse(options.schedule.empty() ? "cosine" : options.schedule);
+    });
+  }
   if (!options.init.empty()) {
     fit.init = parsed("--init", [&] { return Initializer::parse(options.init); });
   }
   fit.lr = options.update.lr > 0 ? options.update.lr : fit.optimizer.usual_rate();
   fit.clip = options.update.clip;
-  fit.seed = options.seed;
+  fit.label_smoothing = options.label_smoothing;
+  fit.mixup = options.mixup;
+  fit.augmentation = parsed("--augment", [&] { return Augmentation::parse(options.augment); });
+  fit.seed = options.data.seed;
   fit.threads = options.threads;
   return fit;
 }
 
-struct Prepared {
-  Encoder encoder;
-  Dataset train;
-  Dataset test;
-};
+constexpr std::int64_t kFullBatchSteps = 100;
 
-Prepared prepare(const TrainOptions& options) {
-  const auto [table, target] = load_with_target(options.table);
-  const Task task = task_of(options.table);
-  const Split rows =
-      split(table.rows(), options.validation, options.seed, strata(table, target, task));
-  Prepared result;
-  result.encoder = Encoder::fit(table, rows.train,
-                                {.target = target,
-                                 .drop = options.table.drop,
-                                 .task = task,
-                                 .missing = options.table.missing});
-  result.train = result.encoder.encode(table, rows.train);
-  if (!rows.test.empty()) result.test = result.encoder.encode(table, rows.test);
-  return result;
+// The usual networks drop, which a full-batch optimiser cannot have.
+Sequential without_dropout(const Sequential& network) {
+  std::vector<Phrase> layers = network.layers();
+  std::erase_if(layers, [](const Phrase& layer) { return layer.name == "dropout"; });
+  return Sequential(std::move(layers));
 }
 
 void announce(const TrainOptions& options, const Prepared& data, const Model& model,
@@ -78,36 +76,47 @@ void announce(const TrainOptions& options, const Prepared& data, const Model& mo
   for (const ParameterInfo& info : model.network.parameters(model.input)) {
     parameters += element_count(info.shape);
   }
-  fmt::print("data      {}: {} rows to train, {} to test\n", options.table.data,
-             grouped(train_rows), grouped(test_rows));
-  fmt::print("target    {} ({}), from {} features\n", data.encoder.target(), kind,
-             data.train.x.shape()[1]);
+  const char* what = data.encoder.kind() == Encoder::Kind::kText ? "windows" : "rows";
+  fmt::print("data      {}: {} {} to train, {} to test{}\n", options.data.table.data,
+             grouped(train_rows), what, grouped(test_rows),
+             data.held_out ? ", from a file of their own" : "");
+  fmt::print("target    {} ({}), from {}\n", data.encoder.target(), kind,
+             inputs_text(model.encoder));
   fmt::print("network   {}\n          {} parameters\n", model.network.to_text(),
              grouped(parameters));
-  fmt::print("training  {}, lr {}, {}, batch {}, {} epochs, seed {}\n", fit.optimizer.to_text(),
-             fit.lr, fit.schedule.to_text(), fit.batch, fit.epochs, fit.seed);
+  if (fit.optimizer.is_full_batch()) {
+    fmt::print("training  {}, all rows at once, at most {} steps, seed {}\n",
+               fit.optimizer.to_text(), fit.epochs, fit.seed);
+  } else {
+    fmt::print("training  {}, lr {}, {}, batch {}, {} epochs, seed {}\n", fit.optimizer.to_text(),
+               fit.lr, fit.schedule.to_text(), fit.batch, fit.epochs, fit.seed);
+  }
   std::fflush(stdout);
 }
 
-std::map<std::string, std::string> record(const TrainOptions& options, const FitOptions& fit) {
-  std::map<std::string, std::string> entries{{"data", options.table.data},
-                                             {"optimizer", fit.optimizer.to_text()},
-                                             {"lr", fmt::format("{}", fit.lr)},
-                                             {"schedule", fit.schedule.to_text()},
-                                             {"epochs", std::to_string(fit.epochs)},
-                                             {"batch", std::to_string(fit.batch)},
-                                             {"seed", std::to_string(fit.seed)},
-                                             {"validation", fmt::format("{}", options.validation)}};
+std::map<std::string, std::string> record(const TrainOptions& options, const FitOptions& fit,
+                                          const Prepared& data) {
+  std::map<std::string, std::string> entries{
+      {"data", options.data.table.data},      {"optimizer", fit.optimizer.to_text()},
+      {"lr", fmt::format("{}", fit.lr)},      {"schedule", fit.schedule.to_text()},
+      {"epochs", std::to_string(fit.epochs)}, {"batch", std::to_string(fit.batch)},
+      {"seed", std::to_string(fit.seed)}};
+  if (data.held_out) {
+    entries["held_out"] = "test files";
+  } else {
+    entries["validation"] = fmt::format("{}", data.validation);
+  }
   if (fit.init) entries["init"] = fit.init->to_text();
+  if (fit.label_smoothing > 0) entries["label_smoothing"] = fmt::format("{}", fit.label_smoothing);
+  if (fit.mixup > 0) entries["mixup"] = fmt::format("{}", fit.mixup);
+  if (!fit.augmentation.empty()) entries["augment"] = fit.augmentation.to_text();
   if (fit.clip.norm > 0) entries["clip_norm"] = fmt::format("{}", fit.clip.norm);
   if (fit.clip.value > 0) entries["clip_value"] = fmt::format("{}", fit.clip.value);
   return entries;
 }
 
 void take_weights(Model& model, const Parameters& parameters) {
-  for (const ParameterInfo& info : model.network.parameters(model.input)) {
-    model.parameters.insert_or_assign(info.name, parameters.at(info.name));
-  }
+  model.parameters = final_weights(model.network, model.input, parameters);
 }
 
 FitResult run_fit(const TrainOptions& options, const Prepared& data, Model& model,
@@ -129,37 +138,42 @@ FitResult run_fit(const TrainOptions& options, const Prepared& data, Model& mode
 }
 
 void read_toml(CLI::App& sub, const std::string& data) {
-  const std::string path = data;  // the file fills the option that named it
-  fill_from_toml(sub, path);
-  if (data == path) throw UsageError(path + ": \"data\" is missing, as data = \"digits\"");
+  const std::filesystem::path file = data;  // the file fills the option that named it
+  fill_from_toml(sub, file.string());
+  if (data == file.string()) {
+    throw UsageError(file.string() + ": \"data\" is missing, as data = \"digits\"");
+  }
 }
 
 void train(const TrainOptions& options) {
   FitOptions how = fit_options(options);
-  Sequential network;
+  std::optional<Sequential> asked;
   if (!options.model.empty()) {
-    network = parsed("--model", [&] { return Sequential::parse(options.model); });
+    asked = parsed("--model", [&] { return Sequential::parse(options.model); });
   }
   {
     // A place that cannot be written is better known before training.
     const AtomicFile probe(options.output);
   }
-  const Prepared data = prepare(options);
+  const Prepared data = prepare(options.data);
   const std::int64_t rows = data.train.x.shape()[0];
-  const std::int64_t features = data.train.x.shape()[1];
+  const Shape example = data.encoder.example_shape();
   const auto classes = static_cast<std::int64_t>(data.train.classes.size());
-  if (options.model.empty()) {
-    network = Sequential::parse(suggested_model(rows, features, classes));
-  }
+  Sequential network = network_for(data, asked);
+  if (how.optimizer.is_full_batch() && !asked) network = without_dropout(network);
   how.batch = options.batch > 0 ? options.batch : suggested_batch(rows);
-  how.epochs = options.epochs > 0 ? options.epochs : suggested_epochs(rows, how.batch);
+  how.epochs = options.epochs > 0              ? options.epochs
+               : how.optimizer.is_full_batch() ? kFullBatchSteps
+                                               : suggested_epochs(rows, how.batch);
 
   Model model;
   model.network = network;
-  model.input = {features};
+  model.input = example;
   model.encoder = data.encoder;
-  model.training = record(options, how);
-  training_step(network, {1, features}, classes);  // a network that does not fit is refused here
+  model.training = record(options, how, data);
+  Shape one = example;
+  one.insert(one.begin(), 1);
+  gradient_step(network, one, classes);  // a network that does not fit is refused here
   if (!options.quiet) announce(options, data, model, how);
   const FitResult result = run_fit(options, data, model, how);
   const bool tested = result.validation.rows > 0;
@@ -182,10 +196,17 @@ void add_train(CLI::App& app) {
   auto options = std::make_shared<TrainOptions>();
   CLI::App* sub = app.add_subcommand("train", "Train a network on a table and save the model");
   sub->add_option(
-         "data", options->table.data,
-         "CSV file, a built-in data set (see datasets), or a TOML file with these options as keys")
+         "data", options->data.table.data,
+         "CSV file, built-in data set (see datasets), folder of IDX files such as MNIST's, with "
+         "--context or --words a text, or a TOML file with these options as keys")
       ->required();
-  add_table_options(*sub, options->table);
+  add_table_options(*sub, options->data.table);
+  sub->add_option("--context", options->data.context,
+                  "Read the data as a text: predict each character from up to so many before it")
+      ->check(CLI::Range(1, 1000000));
+  sub->add_option("--words", options->data.words,
+                  "Read the data as words, one a line: predict each character from so many before")
+      ->check(CLI::Range(1, 1000));
   sub->add_option(
       "--model", options->model,
       "Layers, as \"linear 128, relu, dropout 0.2, linear 10\" (default: by size of the "
@@ -199,11 +220,21 @@ void add_train(CLI::App& app) {
   add_update_options(*sub, options->update);
   sub->add_option("--schedule", options->schedule,
                   "Of the learning rate: constant, cosine, exponential, linear, one_cycle, step, "
-                  "with options as in \"cosine warmup=100 min=0.01\"")
-      ->capture_default_str();
-  sub->add_option("--validation", options->validation, "Share of the rows held out to test on")
-      ->capture_default_str();
-  sub->add_option("--seed", options->seed, "Of the split, the first weights, the order and dropout")
+                  "with options as in \"cosine warmup=100 min=0.01\" (default: cosine)");
+  sub->add_option("--label-smoothing", options->label_smoothing,
+                  "Share of each target that is spread over all classes, as in 0.1")
+      ->check(CLI::Range(0.0, 0.999));
+  sub->add_option("--mixup", options->mixup,
+                  "Mix rows with one another by shares from Beta(A, A), as in 0.2")
+      ->check(finite_number(true));
+  sub->add_option("--augment", options->augment,
+                  "Vary images: flip, crop PIXELS, shift PIXELS, as in \"flip, crop 4\"");
+  sub->add_option(
+      "--validation", options->data.validation,
+      "Share of the rows held out to test on (default: 0.2, the test files of images, or "
+      "the last 0.1 of a text)");
+  sub->add_option("--seed", options->data.seed,
+                  "Of the split, the first weights, the order and dropout")
       ->capture_default_str();
   sub->add_option("--threads", options->threads, "Threads; 0 is one a core")
       ->check(CLI::Range(0, 1024))
@@ -213,7 +244,7 @@ void add_train(CLI::App& app) {
   sub->add_flag("--quiet", options->quiet, "Print nothing");
   sub->footer("Layers:\n" + layer_reference());
   sub->callback([sub, options] {
-    if (is_toml(options->table.data)) read_toml(*sub, options->table.data);
+    if (is_toml(options->data.table.data)) read_toml(*sub, options->data.table.data);
     train(*options);
   });
 }

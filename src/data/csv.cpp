@@ -16,6 +16,7 @@
 #include "chainrule/error.h"
 #include "data/csv_scanner.h"
 #include "data/suggest.h"
+#include "data/utf8.h"
 
 namespace chainrule {
 namespace {
@@ -39,27 +40,6 @@ std::string read_file(const std::string& path) {
   return std::move(text).str();
 }
 
-// The length of the UTF-8 sequence at `at`, or 0 when there is none.
-std::size_t sequence_length(std::string_view text, std::size_t at) {
-  const auto byte = [&](std::size_t i) {
-    return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
-  };
-  const unsigned first = byte(at);
-  const std::size_t length = first < 0x80                    ? 1
-                             : first >= 0xC2 && first < 0xE0 ? 2
-                             : first >= 0xE0 && first < 0xF0 ? 3
-                             : first >= 0xF0 && first < 0xF5 ? 4
-                                                             : 0;
-  for (std::size_t i = 1; i < length; ++i) {
-    if ((byte(at + i) & 0xC0U) != 0x80U) return 0;
-  }
-  const unsigned second = byte(at + 1);
-  const bool overlong_or_surrogate =
-      (first == 0xE0 && second < 0xA0) || (first == 0xED && second >= 0xA0) ||
-      (first == 0xF0 && second < 0x90) || (first == 0xF4 && second >= 0x90);
-  return overlong_or_surrogate ? 0 : length;
-}
-
 void require_utf8_text(const std::string& path, std::string_view text) {
   if (text.find('\0') != std::string_view::npos) {
     throw FileError(path + ": expected a CSV text file, got binary data", path);
@@ -67,7 +47,7 @@ void require_utf8_text(const std::string& path, std::string_view text) {
   std::int64_t line = 1;
   for (std::size_t at = 0; at < text.size();) {
     if (text[at] == '\n') ++line;
-    const std::size_t length = sequence_length(text, at);
+    const std::size_t length = utf8_length(text, at);
     if (length == 0) {
       throw FileError(path + ':' + std::to_string(line) +
                           ": expected UTF-8 text, got a byte that is none; convert the file first, "

@@ -181,6 +181,42 @@ void Encoder::fit_target_scaling(const Table& table, const Column& column,
   target_scaling_ = scaling_of(m);
 }
 
+Encoder Encoder::of_images(Shape example, std::vector<std::string> classes) {
+  if (example.size() != 3) {
+    throw ShapeError("images: expected a shape [H, W, C], got " + to_string(example));
+  }
+  Encoder encoder;
+  encoder.kind_ = Kind::kImages;
+  encoder.example_ = std::move(example);
+  encoder.target_ = "label";
+  encoder.classes_ = std::move(classes);
+  return encoder;
+}
+
+Encoder Encoder::of_characters(Kind kind, std::vector<std::string> vocabulary,
+                               std::int64_t context) {
+  if (context < 1) {
+    throw UsageError("expected a context of at least one character, got " +
+                     std::to_string(context));
+  }
+  Encoder encoder;
+  encoder.kind_ = kind;
+  encoder.example_ = {context};
+  encoder.target_ = "character";
+  encoder.classes_ = std::move(vocabulary);
+  return encoder;
+}
+
+Shape Encoder::example_shape() const {
+  if (kind_ != Kind::kTable) return example_;
+  return {static_cast<std::int64_t>(feature_names().size())};
+}
+
+Shape Encoder::output_shape() const {
+  const auto outputs = static_cast<std::int64_t>(std::max<std::size_t>(classes_.size(), 1));
+  return kind_ == Kind::kText ? Shape{example_[0], outputs} : Shape{outputs};
+}
+
 // ── applying ─────────────────────────────────────────────────────────────────
 
 // A column by its name; without a header by its place, in a table of all columns, of all but the
@@ -215,6 +251,11 @@ const Column& Encoder::find(const Table& table, const std::string& name, std::si
 }
 
 Tensor Encoder::features(const Table& table, std::span<const std::int64_t> rows) const {
+  if (kind_ != Kind::kTable) {
+    throw DataError(table.source + ": a table, but the model was trained on " +
+                        (kind_ == Kind::kImages ? "images" : "characters"),
+                    table.source);
+  }
   const std::size_t count = feature_names().size();
   Tensor x(DType::kF32, {static_cast<std::int64_t>(rows.size()), static_cast<std::int64_t>(count)});
   const std::span<float> out = x.values<float>();

@@ -2,6 +2,7 @@
 // read back exactly, so a loaded encoder gives the same bits as the one that was fitted.
 #include <algorithm>
 #include <cmath>
+#include <iterator>
 #include <nlohmann/json.hpp>
 
 #include "chainrule/data.h"
@@ -11,6 +12,14 @@ namespace chainrule {
 namespace {
 
 constexpr int kVersion = 1;
+constexpr const char* kKinds[] = {"table", "images", "text", "words"};  // as Encoder::Kind
+
+Encoder::Kind kind_of(const std::string& name) {
+  for (std::size_t i = 1; i < std::size(kKinds); ++i) {
+    if (name == kKinds[i]) return static_cast<Encoder::Kind>(i);
+  }
+  throw std::domain_error("unknown rows of \"" + name + '"');
+}
 
 nlohmann::json json_of(const Scaling& scaling) { return {scaling.mean, scaling.scale}; }
 
@@ -33,6 +42,11 @@ std::string Encoder::to_json() const {
     json["target"]["classes"] = classes_;
   } else {
     json["target"]["scaling"] = json_of(target_scaling_);
+  }
+  if (kind_ != Kind::kTable) {
+    json["of"] = kKinds[static_cast<std::size_t>(kind_)];
+    json["example"] = example_;
+    return json.dump();
   }
   json["columns"] = table_width_;
   json["missing"] = missing_;
@@ -71,6 +85,13 @@ Encoder Encoder::from_json(const std::string& text, const std::string& source) {
       encoder.classes_ = target.at("classes").get<std::vector<std::string>>();
     } else {
       encoder.target_scaling_ = scaling_of(target.at("scaling"));
+    }
+    if (json.contains("of")) {
+      if (encoder.task_ != Task::kClassification) throw std::domain_error("no classes");
+      const Kind kind = kind_of(json.at("of").get<std::string>());
+      const Shape example = json.at("example").get<Shape>();
+      if (kind == Kind::kImages) return of_images(example, std::move(encoder.classes_));
+      return of_characters(kind, std::move(encoder.classes_), example.at(0));
     }
     encoder.table_width_ = json.at("columns").get<std::size_t>();
     encoder.missing_ = json.at("missing").get<std::vector<std::string>>();

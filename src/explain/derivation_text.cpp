@@ -117,7 +117,7 @@ void print_lines(const std::vector<DerivationLine>& lines, bool numpy, std::stri
     left = std::max(left, width(line.name));
     right = std::max(right, width(numpy ? line.numpy : line.formula.text));
   }
-  right = std::min(right, kColumns - left - 18);
+  right = std::min<std::size_t>(right, 60);
   for (const DerivationLine& line : lines) {
     text += fmt::format("  {} = {}  {}{}\n", padded(line.name, left),
                         padded(numpy ? line.numpy : line.formula.text, right), numpy ? "# " : "",
@@ -175,7 +175,8 @@ std::string to_text(const Derivation& derivation) {
     for (const ChainTerm& term : step.terms) print_term(derivation.loss, step, term, said, block);
     if (step.terms.size() > 1) block.entry("sum", step.gradient + " = " + step.sum.text);
     if (step.cancels) {
-      block.entry("put in", upstream_results(derivation, step));
+      const std::string put_in = upstream_results(derivation, step);
+      if (!put_in.empty()) block.entry("put in", put_in);
       block.entry("simplified", step.gradient + " = " + step.result.text);
     }
     block.entry("NumPy", step.gradient + " = " + step.numpy);

@@ -64,6 +64,24 @@ class Reader {
     return "\\frac{\\partial " + Reader(above).all() + "}{\\partial " + Reader(below).all() + "}";
   }
 
+  // 1e-09 is 10^{-9}.
+  std::string number() {
+    const std::size_t begin = at_;
+    const auto is_digit = [&](std::size_t at) {
+      return at < text_.size() && (std::isdigit(static_cast<unsigned char>(text_[at])) != 0);
+    };
+    while (is_digit(at_) || (starts(".") && is_digit(at_ + 1))) ++at_;
+    const bool small = starts("e-") && is_digit(at_ + 2);
+    const bool large = starts("e+") && is_digit(at_ + 2);
+    if (small || large) {
+      at_ += 2;
+      while (is_digit(at_)) ++at_;
+      return number_text(std::stod(std::string(text_.substr(begin, at_ - begin))),
+                         Notation::kLatex);
+    }
+    return std::string(text_.substr(begin, at_ - begin));
+  }
+
   std::string word() {
     const std::size_t begin = at_;
     while (at_ < text_.size() && is_name(text_[at_])) ++at_;
@@ -91,6 +109,7 @@ class Reader {
 
   std::string next() {
     if (starts("∂")) return derivative();
+    if (std::isdigit(static_cast<unsigned char>(text_[at_])) != 0) return number();
     if (is_name_start(text_[at_])) return word();
     if (starts("Σₘₙ")) {
       at_ += std::string_view("Σₘₙ").size();

@@ -95,11 +95,12 @@ const Spelling& spelling(const Op& op, Notation notation) {
 std::string latex_of_text(std::string_view text) {
   std::string latex;
   for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto is_word = [&](std::size_t at) {
+      const auto c = static_cast<unsigned char>(text[at]);
+      return std::isalpha(c) != 0 || (at > i && (std::isdigit(c) != 0 || c == '_'));
+    };
     std::size_t end = i;
-    while (end < text.size() && (std::isalpha(static_cast<unsigned char>(text[end])) != 0 ||
-                                 (end > i && text[end] == '_'))) {
-      ++end;
-    }
+    while (end < text.size() && is_word(end)) ++end;
     const bool in_place = i > 0 && text[i - 1] == '{';
     if (end > i + 1 && !in_place) {
       latex += "\\operatorname{" + replaced(std::string(text.substr(i, end - i)), "_", "\\_") + "}";
@@ -146,6 +147,10 @@ Writer::Writer(const Graph& graph, Notation notation) : notation_(notation) {
 }
 
 Pattern Writer::pattern(const Node& node) const {
+  if (respell_) {
+    Pattern p = respell_(node);
+    if (!p.text.empty()) return p;
+  }
   const Op& op = *node.op;
   const Spelling& own = spelling(op, notation_);
   if (notation_ == Notation::kLatex && own.empty()) {
@@ -301,6 +306,7 @@ Writer::Formula Writer::formula(const Value& v) const {
   const bool elementwise = node.op->elementwise;
   Formula result{"", p.binding, {}, node.op->truth, node.op};
   bool took_truth = false;
+  std::size_t second_begin = std::string::npos;  // where what follows the first input begins
   std::size_t at = 0;
   for (auto place = next_place(p.text, 0); place;) {
     std::string inserted;
@@ -340,10 +346,16 @@ Writer::Formula Writer::formula(const Value& v) const {
       }
     }
     result.text += p.text.substr(at, place->begin - at) + inserted;
+    if (place->begin == 0) second_begin = result.text.size();
     at = place->end;
     place = next_place(p.text, at);
   }
   result.text += p.text.substr(at);
+  // a + -b is a - b.
+  const std::size_t sign = result.text.find(" + -");
+  if (p.text == "{0} + {1}" && sign != std::string::npos && sign == second_begin) {
+    result.text.replace(sign, 4, " - ");
+  }
   if (!elementwise) result.shape = v.shape();
   if (node.types.size() > 1) result.text += fmt::format(".{}", v.index());
   return result;

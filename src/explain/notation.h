@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -55,6 +56,9 @@ class Writer {
   /// Of any graph: only what has a name has a line.
   explicit Writer(Notation notation) : notation_(notation) {}
 
+  /// Writes a node as `rule` says, where that gives a pattern that is not empty.
+  void respell(std::function<Pattern(const Node&)> rule) { respell_ = std::move(rule); }
+
   bool has_line(const Value& v) const;
   std::string name(const Value& v) const;
   std::string right_side(const Value& v) const;
@@ -88,6 +92,7 @@ class Writer {
   std::string attribute(const Node& node, std::string_view field) const;
 
   Notation notation_;
+  std::function<Pattern(const Node&)> respell_;
   std::map<Key, int> mentions_;
   std::map<Key, std::string> output_names_;
 };

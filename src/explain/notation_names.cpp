@@ -35,7 +35,7 @@ bool is_greek(const std::string& word) {
 // dW1 and db are differentials; data and delta are words.
 bool is_differential(const std::string& name) {
   if (name.size() < 2 || name[0] != 'd') return false;
-  if (is_upper(name[1])) return true;
+  if (is_upper(name[1]) || is_greek(name.substr(1))) return true;
   return is_lower(name[1]) && (name.size() == 2 || !is_lower(name[2]));
 }
 
@@ -106,7 +106,7 @@ std::string number_text(double value, Notation notation) {
                                                                 : python_repr(value);
   }
   if (whole) return fmt::format("{:.0f}", value);
-  const std::string text = fmt::format("{:.6g}", value);
+  std::string text = fmt::format("{:.6g}", value);
   const std::size_t e = text.find('e');
   if (notation == Notation::kText || e == std::string::npos) return text;
   const std::string digits = text.substr(0, e);

@@ -28,6 +28,20 @@ std::string replaced(std::string text, const std::string& what, const std::strin
   return text;
 }
 
+// Without the sentences that mention `what`.
+std::string without(std::string_view text, std::string_view what) {
+  std::string kept;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    const std::size_t end = std::min(text.find(". ", at), text.size() - 1) + 1;
+    const std::string_view sentence = text.substr(at, end - at);
+    if (sentence.find(what) == std::string_view::npos)
+      kept += (kept.empty() ? "" : " ") + std::string(sentence);
+    at = end + 1;
+  }
+  return kept;
+}
+
 std::string words(std::string_view text, const TraceLayer& layer) {
   return replaced(replaced(std::string(text), "{in}", layer.input), "{out}", layer.output);
 }
@@ -46,16 +60,6 @@ json names(const Trace& trace, TracePart part, std::size_t layer) {
   json lines = json::array();
   for (const TraceValue& v : trace.values) {
     if (v.part == part && v.layer == layer) lines.push_back(v.name);
-  }
-  return lines;
-}
-
-// All that the first forward stages leave for the loss: P, Y, and the loss itself.
-json loss_lines(const Trace& trace) {
-  json lines = json::array();
-  for (const char* name : {"P", "Y", "loss"}) {
-    const TraceValue* v = trace.find(name);
-    if (v != nullptr && v->part == TracePart::kForward) lines.push_back(name);
   }
   return lines;
 }
@@ -97,7 +101,7 @@ json loss_stage(const Trace& trace) {
                     "differences.",
                     trace.output);
   return stage("loss", 0, "loss", "The loss: one number for the whole batch", text,
-               loss_lines(trace));
+               names(trace, TracePart::kForward, 0));
 }
 
 // The last layer whose output the gradient of the loss is written for without other gradients.
@@ -132,6 +136,7 @@ json backward_stage(const Trace& trace, const TraceLayer& layer, const std::stri
   const LayerKind* kind = kind_of(layer);
   const std::string_view text = kind == nullptr ? "" : kind->backward;
   const TraceValue* arrived = trace.gradient_of(layer.input);
+  const bool goes_on = arrived != nullptr || layer.parameters.empty();
   json lines = json::array();
   for (const TraceValue& v : trace.values) {
     const bool of_layer = v.part == TracePart::kBackward && v.layer == layer.number;
@@ -143,8 +148,8 @@ json backward_stage(const Trace& trace, const TraceLayer& layer, const std::stri
   const std::string mark =
       "d" + (layer.parameters.empty() ? layer.input : layer.parameters.front());
   return stage("backward", layer.number, mark,
-               fmt::format("Backward: layer {}, {}", layer.number, layer.text), words(text, layer),
-               std::move(lines));
+               fmt::format("Backward: layer {}, {}", layer.number, layer.text),
+               words(goes_on ? std::string(text) : without(text, "{in}"), layer), std::move(lines));
 }
 
 // ── through time ─────────────────────────────────────────────────────────────

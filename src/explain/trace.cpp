@@ -58,7 +58,7 @@ class Namer {
 
  private:
   std::string parameter(const ParameterInfo& info, const Network& network) {
-    const std::string name = display_name(info.name.substr(info.name.find('.') + 1));
+    std::string name = display_name(info.name.substr(info.name.find('.') + 1));
     Graph& graph = network.output.graph();
     graph.set_name(graph.find(info.name), name);
     taken_.insert(name);
@@ -121,6 +121,11 @@ Value output_of(const Graph& graph, const std::string& name) {
   return {};
 }
 
+Binding binding_of(const Node& node) {
+  const Binding stated = node.op->binding;
+  return stated != Binding::kAtom ? stated : node.op->formula.of(node).binding;
+}
+
 bool is_zero(const Value& v) { return is(v, "constant") && v.node().real("value") == 0; }
 
 // What is multiplied by a constant 0, such as the state before the first time step, is left out.
@@ -159,7 +164,7 @@ GraphPtr own_transposes(const Graph& graph) {
 GraphPtr for_reading(const Graph& graph) {
   const GraphPtr plain = simplify(graph);
   const GraphPtr written_out = expand_macros(*plain, [](const Node& node) {
-    return node.op->formula.of(node).binding == Binding::kAtom && !node.op->update;
+    return binding_of(node) == Binding::kAtom && !node.op->update;
   });
   return own_transposes(*simplify(*without_zeros(*written_out)));
 }
@@ -191,7 +196,7 @@ void append_gradients(Step& step, const std::vector<Value>& weights) {
 void rename_states(Graph& graph, Namer& names) {
   for (const Value& state : graph.parameters()) {
     if (!is_optimizer_state(state.name())) continue;
-    const std::string full = state.name();
+    const std::string& full = state.name();
     const std::string parameter = full.substr(full.find('/') + 1);
     const std::string name = state_name(full);
     names.real_name[name] = full.substr(0, full.find('/') + 1) + names.real_name.at(parameter);
@@ -384,11 +389,10 @@ class Reader {
   void give_layers(std::vector<TraceValue>& values) const {
     for (std::size_t i = values.size(); i-- > 0;) {
       if (values[i].layer != 0 || values[i].name[0] != 'u') continue;
-      for (std::size_t j = i + 1; j < values.size() && values[i].layer == 0; ++j) {
-        if (values[j].layer != 0 && reads(values[j].value.node(), values[i].value)) {
-          values[i].layer = values[j].layer;
-        }
-      }
+      const auto reader =
+          std::find_if(values.begin() + static_cast<std::ptrdiff_t>(i) + 1, values.end(),
+                       [&](const TraceValue& v) { return reads(v.value.node(), values[i].value); });
+      if (reader != values.end()) values[i].layer = reader->layer;
     }
   }
 

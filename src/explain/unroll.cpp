@@ -16,12 +16,7 @@
 namespace chainrule {
 namespace {
 
-// A recurrent op gives its states and more beside its output; an update op is no part of the
-// forward pass.
-bool is_recurrent(const Node& node) {
-  return node.op->expand != nullptr && !node.op->update && node.types.size() > 1 &&
-         node.types[0].shape.size() == 3 && node.inputs.size() > 3;
-}
+bool is_recurrent(const Node& node) { return !node.op->gates.empty(); }
 
 // "1" for an op whose first weight is W1.
 std::string suffix_of(const Node& node) {
@@ -200,7 +195,7 @@ void add_jacobians(const Graph& original, const TensorMap& feed, TraceSequence& 
     }
   }
   const Value last = sequence.reverse ? states.front() : states.back();
-  const Shape shape = last.shape();  // [B, H]
+  const Shape& shape = last.shape();  // [B, H]
   const Value seed = graph->input("seed", last.type());
   const std::vector<Value> gradients = gradient(last, states, seed);
   const auto rows = static_cast<std::size_t>(shape[0]);

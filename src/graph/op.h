@@ -99,18 +99,21 @@ struct OpRules {
   Spelling numpy = {};  // a macro op without one is expanded before it is written as code
   Spelling torch = {};  // by default NumPy's, with torch for np
   int inputs = 1;
-  bool elementwise = false;  // out[i] depends on in[i] alone
-  bool associative = false;  // a ∘ (b ∘ c) = (a ∘ b) ∘ c
-  bool view = false;         // the input's numbers in another order or shape
-  bool truth = false;        // the result is 0 or 1: in code, False or True
-  bool source = false;       // its value comes from outside the graph
-  bool update = false;       // output i is the next value of input i
-  bool product = false;      // a sum of products that an elementwise chain may finish in cache
+  bool elementwise = false;     // out[i] depends on in[i] alone
+  bool associative = false;     // a ∘ (b ∘ c) = (a ∘ b) ∘ c
+  bool view = false;            // the input's numbers in another order or shape
+  bool truth = false;           // the result is 0 or 1: in code, False or True
+  bool source = false;          // its value comes from outside the graph
+  bool update = false;          // output i is the next value of input i
+  bool one_pass = false;        // of an update: its expansion is elementwise
+  bool exact_scalars = false;   // of an update: scalars such as 1 − βᵗ need more than float32
+  bool product = false;         // a sum of products that an elementwise chain may finish in cache
   std::string_view gates = {};  // of a recurrent op: letters, as "IFGO", for the parts of each of
                                 // the rows that it saves after its states
   InferRule infer = nullptr;
   EvalRule eval = nullptr;
   ExpandRule expand = nullptr;
+  Spelling c = {};  // of an elementwise op: one element in C99; real_exp is exp or expf
   GradRule grad = nullptr;
   JointGradRule joint_grad = nullptr;  // in the place of grad
   // One an input. An elementwise op needs none: its grad rule with dy = 1 says it.
@@ -126,6 +129,7 @@ consteval OpRules checked(OpRules rules) {
   if (!rules.source && (rules.eval == nullptr) == (rules.expand == nullptr)) {
     throw "an op has either a meaning (eval) or an expansion (expand)";
   }
+  if (rules.elementwise && rules.c.empty()) throw "an elementwise op can be written in C";
   if (!rules.source && rules.samples == nullptr) throw "an op needs samples";
   if ((rules.grad == nullptr) == (rules.joint_grad == nullptr)) {
     throw "an op has a gradient rule, or is not_differentiable";

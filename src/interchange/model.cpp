@@ -62,16 +62,14 @@ void check_parameters(const std::string& path, const Model& model) {
 }
 
 void check_ends(const std::string& path, const Model& model) {
-  const auto features = static_cast<std::int64_t>(model.encoder.feature_names().size());
-  if (model.input != Shape{features}) {
-    refuse(path, fmt::format("the encoder gives {} numbers a row, the network takes {}", features,
-                             to_string(model.input)));
+  if (model.input != model.encoder.example_shape()) {
+    refuse(path, fmt::format("the encoder gives rows of {}, the network takes {}",
+                             to_string(model.encoder.example_shape()), to_string(model.input)));
   }
-  const std::size_t classes = model.encoder.classes().size();
-  const auto outputs = static_cast<std::int64_t>(std::max<std::size_t>(classes, 1));
-  if (model.network.output_shape(model.input) != Shape{outputs}) {
+  if (model.network.output_shape(model.input) != model.encoder.output_shape()) {
     refuse(path, fmt::format("the network gives {} a row, the target needs {}",
-                             to_string(model.network.output_shape(model.input)), outputs));
+                             to_string(model.network.output_shape(model.input)),
+                             to_string(model.encoder.output_shape())));
   }
 }
 

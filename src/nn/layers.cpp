@@ -96,7 +96,7 @@ const LayerKind kEmbedding{
                .optional = true,
                .check = check_initializer}}},
     .usage = "embedding UNITS vocabulary=N",
-    .meaning = "whole numbers 0 … N−1 become rows of a table: [B, …] to [B, …, UNITS]",
+    .meaning = "whole numbers 0 … N−1 to rows of a table: [B, …] to [B, …, UNITS]",
     .input = DType::kI32,
     .build =
         [](LayerScope& s, Value x) {

@@ -53,9 +53,10 @@ Value build_batch_norm(LayerScope& scope, Value x) {
   const std::vector<std::int64_t> axes = leading_axes(x);
   const Value batch_mean = mean(x, axes);
   const Value variance = mean(square(x - batch_mean), axes);
-  const double count = static_cast<double>(element_count(x.shape()) / x.extent(-1));
+  const std::int64_t rows = element_count(x.shape()) / x.extent(-1);
+  const auto count = static_cast<double>(rows);
   // The running variance is that of the population, the batch's own divides by n.
-  const double unbiased = count > 1 ? count / (count - 1) : 1;
+  const double unbiased = rows > 1 ? count / (count - 1) : 1;
   graph.update(running_mean, (1 - momentum) * running_mean + momentum * batch_mean);
   graph.update(running_variance,
                (1 - momentum) * running_variance + (momentum * unbiased) * variance);
@@ -65,7 +66,7 @@ Value build_batch_norm(LayerScope& scope, Value x) {
 // ── group norm ───────────────────────────────────────────────────────────────
 Value build_group_norm(LayerScope& scope, Value x) {
   const std::int64_t groups = scope.layer.integer("groups");
-  const Shape shape = x.shape();
+  const Shape& shape = x.shape();
   if (shape.size() < 2) bad_input("[B, …, C]", x);
   if (shape.back() % groups != 0) {
     throw ShapeError(fmt::format("{} groups do not divide {} channels", groups, shape.back()));

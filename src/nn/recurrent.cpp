@@ -1,6 +1,6 @@
 // The recurrent layers: several cells one above the other, in one or two directions, on top of the
 // ops that walk along a sequence.
-#include "chainrule/ops_recurrent.h"
+#include "chainrule/recurrent.h"
 
 #include <fmt/format.h>
 
@@ -163,8 +163,8 @@ std::vector<LayerKind> recurrent_layer_kinds() {
            "long short-term memory; options as for rnn, and forget_bias=1",
            {{.name = "forget_bias", .fallback = "1"}}),
       kind("rnn", "rnn UNITS [...]",
-           "[B, T, …] to its last state [B, UNITS]; sequence for [B, T, UNITS], layers=2, "
-           "bidirectional, dropout=0.2 between layers, activation=relu, stateful",
+           "[B, T, …] to the last state [B, UNITS]; also sequence (all states), layers=1, "
+           "bidirectional, dropout=0, stateful, activation=tanh",
            {{.name = "activation",
              .kind = OptionKind::kWord,
              .fallback = "tanh",

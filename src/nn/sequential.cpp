@@ -243,9 +243,11 @@ bool is_recurrent_state(std::string_view parameter) {
 }
 
 std::string layer_reference() {
+  std::size_t width = 0;
+  for (const LayerKind& kind : layer_kinds()) width = std::max(width, kind.usage.size());
   std::string text;
   for (const LayerKind& kind : layer_kinds()) {
-    text += fmt::format("  {:<20}  {}\n", kind.usage, kind.meaning);
+    text += fmt::format("  {:<{}}  {}\n", kind.usage, width, kind.meaning);
   }
   return text;
 }

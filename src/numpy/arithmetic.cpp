@@ -58,7 +58,7 @@ Kind result_kind(std::string_view op, Kind a, Kind b) {
   return std::max(promoted(a, b), Kind::kInteger);
 }
 
-Value as_matrix(Value x, Shape shape) { return x.shape() == shape ? x : reshape(x, shape); }
+Value as_matrix(Value x, const Shape& shape) { return x.shape() == shape ? x : reshape(x, shape); }
 
 // Leading axes stretched to one shape, as np.matmul does.
 Value matrix_product(Value a, Value b) {
@@ -158,7 +158,9 @@ Object Interpreter::numbers_only(const Expression& at, std::string_view op, cons
   if (kind == Kind::kInteger && std::abs(z) > 9007199254740992.0) {
     fail(at, fmt::format("{}: whole numbers beyond 2^53 are not read", text(at)));
   }
-  return {Number{kind, z, {}, {}}};
+  Number result{kind, z, {}, a.sources};
+  if (a.sources.size() < 100) result.add_sources(b);
+  return {result};
 }
 
 Object Interpreter::arithmetic(const Expression& at, std::string_view op, const Object& a,
@@ -289,7 +291,7 @@ Object Interpreter::product(const Expression& at, const Object& left, const Obje
 }
 
 Object Interpreter::unary(const Expression& e) {
-  const Object x = evaluate(*e.children[0]);
+  Object x = evaluate(*e.children[0]);
   if (e.text == "not") return boolean(!truth(e, x));
   if (const Number* n = x.number()) {
     if (e.text == "~") {
@@ -317,8 +319,18 @@ Object Interpreter::binary(const Expression& e) {
   try {
     return arithmetic(e, e.text, a, b);
   } catch (const ShapeError& error) {
-    fail(e, fmt::format("{}: {}{}", text(e), error.what(), operands_text(e)));
+    fail(e, fmt::format("{}: {}{}", text(e), error.what(),
+                        shapes_text(*e.children[0], a, *e.children[1], b)));
   }
+}
+
+// "; X @ W is [3, 4], b is [5]"
+std::string Interpreter::shapes_text(const Expression& left, const Object& a,
+                                     const Expression& right, const Object& b) const {
+  if (!a.array() || !b.array()) return {};
+  std::string result = fmt::format("; {} is {}", text(left), to_string(a.array()->shape));
+  if (text(left) == text(right)) return result;
+  return result + fmt::format(", {} is {}", text(right), to_string(b.array()->shape));
 }
 
 Object Interpreter::compare(const Expression& e) {
@@ -351,7 +363,8 @@ Object Interpreter::compare(const Expression& e) {
       try {
         one = arithmetic(e, op, left, right);
       } catch (const ShapeError& error) {
-        fail(e, fmt::format("{}: {}{}", text(e), error.what(), operands_text(e)));
+        fail(e, fmt::format("{}: {}{}", text(e), error.what(),
+                            shapes_text(*e.children[i], left, *e.children[i + 1], right)));
       }
     }
     result = i == 0 ? one : boolean(truth(e, result) && truth(e, one));

@@ -53,7 +53,7 @@ std::vector<Object> Arguments::rest() {
 }
 
 Object Arguments::array_or_number(std::string_view keyword) {
-  const Object object = need(keyword);
+  Object object = need(keyword);
   if (object.numeric()) return object;
   if (const Opaque* opaque = object.as<Opaque>()) {
     fail(fmt::format("{} is not read; give such data by shape, as in --shape X=3,2", opaque->what));

@@ -125,7 +125,7 @@ Object with_new_axis(Arguments& a, const Object& x, std::int64_t axis) {
 }
 
 Object squeezed(Arguments& a) {
-  const Object x = a.array_or_number("a");
+  Object x = a.array_or_number("a");
   if (!x.array()) return x;
   const std::int64_t axis = a.integer_or("axis", 99);
   const Shape& shape = x.array()->shape;
@@ -210,6 +210,11 @@ Object copy_of(const Object& x) {
   auto copy = std::make_shared<Array>(*x.array());
   copy->base.reset();
   copy->views.clear();
+  copy->changed_at = 0;
+  if (!copy->value) {
+    copy->source.clear();
+    copy->pending.clear();
+  }
   return {copy};
 }
 
@@ -234,7 +239,9 @@ Object arange(Arguments& a) {
   std::vector<double> numbers;
   // NumPy's own formula: the first two elements give the step.
   const double delta = (start + step) - start;
-  for (double i = 0; i < count; ++i) numbers.push_back(start + i * delta);
+  for (std::int64_t i = 0; static_cast<double>(i) < count; ++i) {
+    numbers.push_back(start + static_cast<double>(i) * delta);
+  }
   const Shape shape{static_cast<std::int64_t>(numbers.size())};
   return known_array(kind_of_dtype(a, std::max(kind, Kind::kInteger)), shape, std::move(numbers));
 }
@@ -267,7 +274,7 @@ Object eye(Arguments& a) {
 
 Object array(Arguments& a) {
   const Object given = a.need("object");
-  const Object x = given.array() ? copy_of(given) : a.in.to_array(a.call, given);
+  Object x = given.array() ? copy_of(given) : a.in.to_array(a.call, given);
   if (a.next < a.positional.size()) a.take("dtype");
   const Object* dtype = a.keyword("dtype");
   if (dtype == nullptr || x.number() != nullptr) return x;
@@ -294,7 +301,7 @@ void add_creation(BuiltinTable& t) {
   };
   t["np.array"] = t["np.asarray"] = array;
   t["np.atleast_2d"] = [](Arguments& a) {
-    const Object x = a.array_or_number("a");
+    Object x = a.array_or_number("a");
     const Shape shape = x.array() ? x.array()->shape : Shape{};
     if (shape.size() >= 2) return x;
     return a.in.reshaped(x, {1, element_count(shape)});

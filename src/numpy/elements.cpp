@@ -41,7 +41,10 @@ void Interpreter::set_element(const Expression& target, const Object& value, std
     fail(target,
          fmt::format("{}: {} has no elements to assign to", text(target), describe(object)));
   }
-  const Object v = value.numeric() ? value : to_array(target, value);
+  Object v = value.numeric() ? value : to_array(target, value);
+  if (const ArrayPtr part = v.array(); part && !array->value && tape_.is_prepared(*part)) {
+    v = known_array(part->kind, part->shape, tape_.numbers(*part));  // data filled in bit by bit
+  }
   const Index index = read_index(*this, target, array->shape, *target.children[1]);
   Object next;
   try {
@@ -77,9 +80,11 @@ Object Interpreter::with_element(const Expression& at, const Object& object, con
   const auto add = [&](Value x, Value y) { return op == "+" ? x + y : x - y; };
   if (index.basic()) {
     const Part part = part_of(index);
-    if (v.array() && v.array()->shape.size() > part.result.size()) {
-      throw ShapeError(fmt::format("{} does not fit into {}", to_string(v.array()->shape),
-                                   to_string(part.result)));
+    Shape stretched;
+    if (v.array() &&
+        (!join_shapes(v.array()->shape, part.result, stretched) || stretched != part.result)) {
+      throw ShapeError(fmt::format("the value has the shape {}, its place {}",
+                                   to_string(v.array()->shape), to_string(part.result)));
     }
     const bool zeros = array->value
                            ? is(array->value, "constant") && array->value.node().real("value") == 0

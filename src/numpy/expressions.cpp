@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 
 #include "base/nearest.h"
 #include "chainrule/error.h"
@@ -181,7 +182,8 @@ std::vector<std::string> Interpreter::known_names() const {
 }
 
 Object Interpreter::undefined(const Expression& e) {
-  const std::string near = nearest(e.text, known_names());
+  // Every other letter is one mistake away from a name of one letter.
+  const std::string near = e.text.size() < 2 ? "" : nearest(e.text, known_names());
   fail(e, fmt::format("{} is not defined{}; give its shape with --shape {}=3,2, or assign it above",
                       e.text, near.empty() ? "" : fmt::format("; did you mean {}?", near), e.text));
 }
@@ -232,6 +234,22 @@ Object Interpreter::module_attribute(const Expression& e, const std::string& pat
   std::vector<std::string> known;
   for (const auto& [full, rule] : builtins()) {
     if (full.starts_with(prefix)) known.push_back(full);
+  }
+  static const std::map<std::string, std::string, std::less<>> kInstead = {
+      {"einsum", "write the product with @ and .T"},
+      {"tensordot", "write the product with @ and .reshape"},
+      {"prod", "write the product with *"},
+      {"cumsum", "write the sums with a matrix of ones, np.where and @"},
+      {"arctan", "there are np.tanh, np.exp, np.log and np.sqrt"},
+      {"load", "give the data by shape, as in --shape X=3,2"},
+      {"loadtxt", "give the data by shape, as in --shape X=3,2"},
+      {"genfromtxt", "give the data by shape, as in --shape X=3,2"},
+      {"inv", "write the gradient step instead"},
+      {"binomial", "write (np.random.rand(3, 2) < p)"},
+  };
+  if (const auto found = kInstead.find(name); found != kInstead.end()) {
+    if (name.starts_with("load") || name == "genfromtxt") return {Opaque{prefix + name}};
+    fail(e, fmt::format("{} is not read; {}", text(e), found->second));
   }
   const std::string near = nearest(prefix + name, known);
   if (name == "default_rng" || name == "Generator") {
@@ -321,6 +339,7 @@ Object Interpreter::call_function(const Expression& e, const Function& function,
   const FunctionSyntax& syntax = *function.syntax;
   if (depth_ > kDeepestCall) fail(e, fmt::format("{} calls itself too deeply", syntax.name));
   auto scope = std::make_shared<Scope>();
+  scopes_.push_back(scope);
   scope->parent = function.scope;
   scope->function = syntax.name;
   // A program whose whole text stands in main() is at top level there.

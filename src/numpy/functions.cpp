@@ -162,7 +162,7 @@ Object position_of_largest(Arguments& a, bool smallest) {
   const ArrayPtr array = r.x.array();
   const auto rank = static_cast<std::int64_t>(array->shape.size());
   const std::int64_t axis = r.axes.empty() ? -1 : r.axes[0];
-  const Object result =
+  Object result =
       a.in.tape().apply(Kind::kInteger, {{r.x}}, [&](Graph&, const std::vector<Value>& v) -> Value {
         Value x = smallest ? -v[0] : v[0];
         if (axis < 0) return argmax(reshape(x, {-1}));

@@ -38,9 +38,8 @@ void mark_view(const Object& view, const ArrayPtr& base) {
 
 Object Interpreter::permuted(const Object& x, std::vector<std::int64_t> permutation) {
   if (x.number() != nullptr || std::is_sorted(permutation.begin(), permutation.end())) return x;
-  Object y = tape_.apply(x.kind(), {{x}}, [&](Graph&, const std::vector<Value>& v) {
-    return transpose(v[0], permutation);
-  });
+  Object y = tape_.move(
+      x, [&](Graph&, const std::vector<Value>& v) { return transpose(v[0], permutation); });
   mark_view(y, x.array());
   return y;
 }
@@ -48,8 +47,8 @@ Object Interpreter::permuted(const Object& x, std::vector<std::int64_t> permutat
 Object Interpreter::reshaped(const Object& x, const Shape& shape) {
   const ArrayPtr array = x.array();
   if (array && array->shape == shape) return x;
-  Object y = tape_.apply(x.kind(), {{x}},
-                         [&](Graph&, const std::vector<Value>& v) { return reshape(v[0], shape); });
+  Object y =
+      tape_.move(x, [&](Graph&, const std::vector<Value>& v) { return reshape(v[0], shape); });
   if (array) mark_view(y, array);
   return y;
 }
@@ -115,8 +114,8 @@ Object Interpreter::take(const Expression& at, const Object& object, const Index
   const Part part = part_of(index);
   if (index.basic()) {
     if (part.result == array->shape && part.kept == array->shape) return object;
-    Object y = tape_.apply(kind, {{object}},
-                           [&](Graph&, const std::vector<Value>& x) { return cut(x[0], part); });
+    Object y =
+        tape_.move(object, [&](Graph&, const std::vector<Value>& x) { return cut(x[0], part); });
     mark_view(y, array);
     return y;
   }
@@ -196,8 +195,8 @@ Object Interpreter::take_masked(const Object& object, const ArrayPtr& mask) {
   Shape rows{element_count(mask->shape)};
   rows.insert(rows.end(), shape.begin() + static_cast<std::ptrdiff_t>(mask->shape.size()),
               shape.end());
-  const Object index = known_array(Kind::kInteger, {static_cast<std::int64_t>(positions.size())},
-                                   std::move(positions));
+  const auto count = static_cast<std::int64_t>(positions.size());
+  const Object index = known_array(Kind::kInteger, {count}, std::move(positions));
   return tape_.apply(object.kind(), {{object}, {index, Role::kIndex, rows[0]}},
                      [&](Graph&, const std::vector<Value>& x) {
                        return gather(x[0].shape() == rows ? x[0] : reshape(x[0], rows), x[1]);

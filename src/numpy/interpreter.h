@@ -73,6 +73,12 @@ class Interpreter {
   Interpreter(std::string_view source, const std::string& file, const NumpyOptions& options,
               const Names& names, const Uses& uses)
       : source_(source), file_(file), options_(options), names_(names), tape_(names, uses) {}
+  // A function and the scope that it stands in hold each other; without names they let go.
+  ~Interpreter() {
+    for (const std::shared_ptr<Scope>& scope : scopes_) scope->names.clear();
+  }
+  Interpreter(const Interpreter&) = delete;
+  Interpreter& operator=(const Interpreter&) = delete;
 
   void run(const Block& program);
 
@@ -104,6 +110,8 @@ class Interpreter {
   /// The same for a function that changes its argument, written as a statement: np.add.at(a, i, x).
   void change_by_call(const Expression& call, const Expression& target, const ArrayPtr& array,
                       const Object& next);
+  /// list.append(item): an item without a name is called list_0, list_1 …
+  void append(const Expression& call, List& list, Object item);
   /// The name under which `e` changes an array.
   std::string changed_name(const Expression& e, const Array& array) const;
 
@@ -124,6 +132,7 @@ class Interpreter {
   // statements
   Flow block(const Block& statements);
   Flow statement(const Statement& s);
+  Flow run_statement(const Statement& s);
   Flow loop(const Statement& s);
   void assign(const Statement& s);
   void assign_to(const Statement& s, const Expression& target, Object value,
@@ -134,6 +143,7 @@ class Interpreter {
   void import(const Statement& s);
   void record(const std::string& target, const Object& value, bool in_place,
               const Expression* written);
+  void record_items(const std::string& name, const Object& value, const Expression* written);
   void set_element(const Expression& target, const Object& value, std::string_view op);
   void count_step(const Statement& s);
 
@@ -154,6 +164,8 @@ class Interpreter {
   Object subscript_expression(const Expression& e);
   Object numbers_only(const Expression& at, std::string_view op, const Number& a, const Number& b);
   std::string operands_text(const Expression& e) const;
+  std::string shapes_text(const Expression& left, const Object& a, const Expression& right,
+                          const Object& b) const;
   const Object* lookup(const std::string& name) const;
   std::vector<std::string> known_names() const;
   std::string key_of(const Expression& at, const Object& key);
@@ -172,6 +184,7 @@ class Interpreter {
   std::vector<ArrayPtr> assigned_arrays_;  // one an assignment; null where it is no array
   std::shared_ptr<Scope> globals_ = std::make_shared<Scope>();
   std::shared_ptr<Scope> scope_ = globals_;
+  std::vector<std::shared_ptr<Scope>> scopes_{globals_};  // all that were made
   std::shared_ptr<RandomState> random_ = std::make_shared<RandomState>(0);
   const Statement* statement_ = nullptr;  // that is being run
   Object returned_;

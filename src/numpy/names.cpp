@@ -123,6 +123,12 @@ bool is_gradient_name(std::string_view name, const Names& names) {
   if (small.find("grad") != std::string::npos || small.starts_with("delta")) return true;
   if (name.size() < 2 || name[0] != 'd') return false;
   const std::string_view rest = name.substr(1);
+  // dfdx, dL_dW
+  for (std::size_t d = rest.find('d', 1); d < rest.size() - 1; d = rest.find('d', d + 1)) {
+    std::string_view above = rest.substr(0, d);
+    if (above.ends_with('_')) above.remove_suffix(1);
+    if (names.all.contains(above)) return true;
+  }
   return is_upper(rest[0]) || any_of(rest, {"out", "loss", "h", "hnext", "hraw"}) ||
          names.all.contains(rest) || (rest[0] == '_' && names.all.contains(rest.substr(1)));
 }
@@ -134,7 +140,10 @@ bool has_gradient_line(std::string_view name, const Names& names) {
         "dloss_d" + n, "dJ_d" + n, "dL" + n, "g_" + n}) {
     if (names.assigned.contains(line)) return true;
   }
-  return false;
+  return std::any_of(names.assigned.begin(), names.assigned.end(), [&](const std::string& line) {
+    return line.size() > n.size() + 2 && line[0] == 'd' && line.ends_with("d" + n) &&
+           is_gradient_name(line, names);
+  });
 }
 
 int loss_rank(std::string_view name) {
@@ -176,7 +185,8 @@ bool is_weight_name(std::string_view name) {
 }
 
 bool is_parameter_name(std::string_view name, const Names& names) {
-  if (is_gradient_name(name, names) || is_loss_name(name)) return false;
+  // E is an embedding more often than an error.
+  if (is_gradient_name(name, names) || (is_loss_name(name) && name != "E")) return false;
   if (names.updated.contains(name)) return true;
   if (is_data_name(name)) return false;
   return is_weight_name(name) || has_gradient_line(name, names);

@@ -166,7 +166,9 @@ ExpressionPtr ExpressionParser::binary(std::size_t level) {
   if (level == kLevels.size()) return unary();
   const auto operand = [&] { return level == 1 ? inversion() : binary(level + 1); };
   ExpressionPtr left = operand();
-  while (true) {
+  for (std::size_t length = 0;; ++length) {
+    // The tree leans to the left and is as deep as the chain is long.
+    if (length > 500) fail(peek(), "this expression is too long; split it");
     const std::string_view text = peek().text;
     const TokenKind kind = level < 2 ? TokenKind::kName : TokenKind::kSymbol;
     const auto& operators = kLevels.at(level);
@@ -281,7 +283,7 @@ ExpressionPtr ExpressionParser::parenthesis() {
   if (at_word("for")) {
     ExpressionPtr all = comprehension(opening, std::move(first));
     expect(")", "to close the parenthesis");
-    return all;
+    return finish(std::make_shared<Expression>(*all));
   }
   const bool single = !at_symbol(",");
   tuple->children.push_back(std::move(first));
@@ -317,7 +319,7 @@ ExpressionPtr ExpressionParser::list() {
   if (at_word("for")) {
     ExpressionPtr all = comprehension(opening, std::move(first));
     expect("]", "to close the list");
-    return all;
+    return finish(std::make_shared<Expression>(*all));
   }
   e->children.push_back(std::move(first));
   while (take_symbol(",")) {

@@ -178,7 +178,7 @@ NumpyProgram read_numpy(std::string_view source, const std::string& file,
   const Names names = names_of(block);
   Uses uses;
   Reading reading;
-  constexpr int kReadings = 3;
+  constexpr int kReadings = 4;
   for (int i = 0; i < kReadings; ++i) {
     reading = read_once(source, file, options, block, names, uses);
     if (i + 1 < kReadings) learn(uses, *reading.interpreter);

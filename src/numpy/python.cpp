@@ -52,7 +52,7 @@ Object to_number(Arguments& a, Kind kind) {
                         : kind == Kind::kBool  ? (value != 0 ? 1.0 : 0.0)
                                                : value;
   const Number* given = x.number();
-  return {Number{kind, result, {}, given != nullptr ? given->source : ""}};
+  return {Number{kind, result, {}, given != nullptr ? given->sources : std::vector<std::string>()}};
 }
 
 // max(a, b, …) or max(list)
@@ -136,7 +136,7 @@ Object sum_of(Arguments& a) {
 }
 
 Object distinct(Arguments& a) {
-  const Object x = a.array_or_number("ar");
+  Object x = a.array_or_number("ar");
   if (!x.array()) return x;
   const std::vector<double> numbers = a.in.tape().numbers(*x.array());
   const std::set<double> sorted(numbers.begin(), numbers.end());
@@ -146,8 +146,8 @@ Object distinct(Arguments& a) {
 
 void add_containers(BuiltinTable& t) {
   t["list.append"] = [](Arguments& a) -> Object {
-    List* list = Object(a.need("self")).list();
-    list->items.push_back(Object(a.need("x")));
+    const Object self = a.need("self");
+    a.in.append(a.call, *self.list(), Object(a.need("x")));
     return {};
   };
   t["list.insert"] = [](Arguments& a) -> Object {

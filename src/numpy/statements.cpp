@@ -32,8 +32,7 @@ const Expression* part(const Expression* written, std::size_t i, std::size_t cou
 
 // "W1" of params["W1"], "hs_0" of hs[0].
 std::string element_name(const std::string& object, const std::string& key) {
-  const std::string plain =
-      key.size() > 1 && key.front() == '\'' ? key.substr(1, key.size() - 2) : "";
+  std::string plain = key.size() > 1 && key.front() == '\'' ? key.substr(1, key.size() - 2) : "";
   if (!plain.empty()) return plain;
   std::string number = key;
   std::replace(number.begin(), number.end(), '-', 'm');
@@ -74,6 +73,17 @@ void Interpreter::count_step(const Statement& s) {
 Flow Interpreter::statement(const Statement& s) {
   count_step(s);
   statement_ = &s;
+  try {
+    return run_statement(s);
+  } catch (const DataError& error) {
+    if (error.line > 0) throw;
+    fail_at(file_, s.at, error.what());
+  } catch (const Error& error) {
+    fail_at(file_, s.at, error.what());
+  }
+}
+
+Flow Interpreter::run_statement(const Statement& s) {
   switch (s.kind) {
     case StatementKind::kExpression:
       if (s.value->kind != ExpressionKind::kString) evaluate(*s.value);
@@ -199,6 +209,7 @@ void Interpreter::assign_to(const Statement& s, const Expression& target, Object
       }
       settle(value, target.text);
       record(target.text, value, false, written);
+      record_items(target.text, value, written);
       scope_->names[target.text] = std::move(value);
       return;
     }
@@ -268,7 +279,8 @@ void Interpreter::settle(Object& value, const std::string& name) {
   if (scope_->outermost) {
     tape_.settle(value, name);
     if (const ArrayPtr array = value.array()) {
-      if (array->hint.empty() || array->value.name() == name) array->hint = name;
+      const bool own = !array->value || array->value.name() == name;
+      if (array->hint.empty() || own) array->hint = name;
     }
     return;
   }
@@ -276,6 +288,32 @@ void Interpreter::settle(Object& value, const std::string& name) {
   if (!array) return;
   if (array->hint.empty()) array->hint = name;
   if (array->value && array->source.empty()) tape_.name(array->value, name, false);
+}
+
+// params = {"W1": …} gives values to the names of its keys.
+void Interpreter::record_items(const std::string& name, const Object& value,
+                               const Expression* written) {
+  if (!scope_->outermost) return;
+  if (const List* list = value.list(); list != nullptr && !list->tuple) {
+    const bool each = written != nullptr && written->kind == ExpressionKind::kList &&
+                      written->children.size() == list->items.size();
+    for (std::size_t i = 0; i < list->items.size(); ++i) {
+      if (!list->items[i].array()) continue;
+      record(name + "_" + std::to_string(i), list->items[i], false,
+             each ? written->children[i].get() : written);
+    }
+    return;
+  }
+  const Dict* dict = value.dict();
+  if (dict == nullptr) return;
+  const bool literal = written != nullptr && written->kind == ExpressionKind::kDict &&
+                       written->children.size() == 2 * dict->items.size();
+  for (std::size_t i = 0; i < dict->items.size(); ++i) {
+    const auto& [key, item] = dict->items[i];
+    if (!item.numeric()) continue;
+    record(element_name(name, key), item, false,
+           literal ? written->children[2 * i + 1].get() : written);
+  }
 }
 
 void Interpreter::record(const std::string& target, const Object& value, bool in_place,
@@ -309,7 +347,13 @@ void Interpreter::augment(const Statement& s) {
     for (const Object& item : items(*s.value, value)) list->items.push_back(item);
     return;
   }
-  Object after = arithmetic(target, s.text, before, value);
+  Object after;
+  try {
+    after = arithmetic(target, s.text, before, value);
+  } catch (const ShapeError& error) {
+    fail(target, fmt::format("{} {}= {}: {}{}", text(target), s.text, text(*s.value), error.what(),
+                             shapes_text(target, before, *s.value, value)));
+  }
   const ArrayPtr array = before.array();
   if (!array || array->shape.empty()) {
     const std::size_t first = assignments_.size();
@@ -355,10 +399,24 @@ void Interpreter::change(const Expression& at, const ArrayPtr& array, const Obje
     array->known = std::make_shared<const std::vector<double>>(1, next.number()->value);
     array->value = {};
   }
-  array->source.clear();
   if (array->known && !array->value && !array->pending.empty()) return;  // still being filled in
+  array->source.clear();
+  array->pending.clear();
   Object self{array};
   settle(self, name);
+}
+
+void Interpreter::append(const Expression& call, List& list, Object item) {
+  const Expression& method = *call.children[0];
+  const ArrayPtr array = item.array();
+  const bool unnamed =
+      array && (!array->value || array->value.name().empty()) && array->pending.empty();
+  if (unnamed && method.kind == ExpressionKind::kAttribute && call.children.size() == 2) {
+    const std::string name = text(*method.children[0]) + "_" + std::to_string(list.items.size());
+    settle(item, name);
+    record(name, item, false, call.children[1].get());
+  }
+  list.items.push_back(std::move(item));
 }
 
 void Interpreter::change_by_call(const Expression& call, const Expression& target,

@@ -22,6 +22,20 @@ std::vector<double> numbers_of(const Evaluation& evaluation, Value value) {
   return {wide.values<double>().begin(), wide.values<double>().end()};
 }
 
+// visit(v) for a value and everything that it is computed from.
+template <typename F>
+void visit_below(Value value, F visit) {
+  std::set<std::int64_t> seen;
+  std::vector<Value> open{value};
+  while (!open.empty()) {
+    const Value v = open.back();
+    open.pop_back();
+    if (!seen.insert(v.node().id).second) continue;
+    visit(v);
+    open.insert(open.end(), v.node().inputs.begin(), v.node().inputs.end());
+  }
+}
+
 bool folds(const Object& object) { return object.number() != nullptr || object.array()->folds(); }
 
 }  // namespace
@@ -51,8 +65,12 @@ bool is_uniform(const Array& array) {
 
 Object Tape::apply(Kind kind, const std::vector<Operand>& operands, const Formula& formula,
                    const Shape& shape) {
-  const bool at_once = std::all_of(operands.begin(), operands.end(), [](const Operand& o) {
-    return folds(o.object) && !(o.role == Role::kIndex && o.object.array()->value);
+  const bool at_once = std::all_of(operands.begin(), operands.end(), [&](const Operand& o) {
+    const ArrayPtr array = o.object.array();
+    const bool is_placed = array && array->value;
+    // Whole numbers that are no indices are data like any other: 1 - Y is computed from Y.
+    const bool is_data = is_placed && !uses_.first_reading && array->value.dtype() == DType::kF32;
+    return folds(o.object) && !(is_placed && o.role == Role::kIndex) && !is_data;
   });
   std::vector<Value> x;
   if (!at_once) {
@@ -83,8 +101,24 @@ Object Tape::apply(Kind kind, const std::vector<Operand>& operands, const Formul
   }
   const Value y = formula(scratch, x);
   std::vector<double> numbers = numbers_of(Evaluation(scratch, feed), y);
-  if (y.shape().empty()) return {Number{kind, numbers[0], {}, {}}};
+  if (y.shape().empty()) {
+    Number result{kind, numbers[0], {}, {}};
+    for (const Operand& o : operands) {
+      if (o.object.number() != nullptr) result.add_sources(*o.object.number());
+    }
+    return {result};
+  }
   return known_array(kind, y.shape(), std::move(numbers));
+}
+
+Object Tape::move(const Object& x, const Formula& formula) {
+  const ArrayPtr array = x.array();
+  Object result = apply(x.kind(), {{x}}, formula);
+  const ArrayPtr moved = result.array();
+  if (!array || !moved || moved->value || !array->value) return result;
+  moved->value = formula(*graph_, {array->value});
+  moved->source = array->source;
+  return result;
 }
 
 Value Tape::real(const ArrayPtr& array) {
@@ -93,7 +127,9 @@ Value Tape::real(const ArrayPtr& array) {
       // Not kept: the array may be named later, and is a source then.
       return constant(*graph_, array->known->front(), array->shape);
     }
-    make_source(*array, array->hint.empty() ? "array" : array->hint);
+    const std::string name = array->hint.empty() ? "array" : array->hint;
+    array->source = next_key(name);
+    make_source(*array, unique(name));
   }
   if (array->value.dtype() != DType::kI32) return array->value;
   return to_float(array->value);
@@ -117,10 +153,7 @@ Value Tape::index(const ArrayPtr& array, std::int64_t bound) {
   const std::string key = next_key(name);
   const Value value = add_source(unique(name), key, {DType::kI32, array->shape},
                                  tensor_of(all, array->shape, DType::kI32));
-  if (!array->value) {
-    array->value = value;
-    array->source = key;
-  }
+  if (!array->value) array->value = value;
   return value;
 }
 
@@ -135,13 +168,11 @@ std::vector<double> Tape::numbers(const Array& array) {
 
 void Tape::settle(Object& object, const std::string& name) {
   if (Number* number = std::get_if<Number>(&object.is)) {
-    settle_number(*number, name);
-    const SourceUse use = number->source.empty() ? SourceUse() : use_of(number->source);
-    if (uses_.first_reading || number->source.empty() || use.as_size) return;
+    if (!settle_number(*number, name)) return;
     auto array = std::make_shared<Array>();
     array->kind = Kind::kReal;
-    array->source = number->source;
-    array->value = add_source(unique(name), number->source, {DType::kF32, {}},
+    array->source = number->sources.front();
+    array->value = add_source(unique(name), array->source, {DType::kF32, {}},
                               tensor_of({number->value}, {}, DType::kF64));
     object = {array};
     return;
@@ -149,26 +180,52 @@ void Tape::settle(Object& object, const std::string& name) {
   const ArrayPtr array = object.array();
   if (!array) return;
   seen_.any_array = seen_.any_array || !array->shape.empty();
+  if (!array->pending.empty()) return;
+  const std::string key = next_key(name);
+  bool at_once = uses_.first_reading || use_of(key).in_loss || use_of(key).as_index ||
+                 is_parameter_name(name, names_);
   if (array->value) {
-    this->name(array->value, name);
-    return;
+    const bool prepared = is_data_name(name) && array->value.name().empty() && is_prepared(*array);
+    if (!prepared) return this->name(array->value, name);
+    // X = (X - X.mean(0)) / X.std(0): what the network sees is the data.
+    array->known = std::make_shared<const std::vector<double>>(numbers(*array));
+    array->value = {};
+    at_once = true;
   }
-  if (is_uniform(*array) && !is_parameter_name(name, names_)) {
-    array->pending = name;
-    return;
-  }
-  make_source(*array, name);
+  array->source = key;
+  if (is_uniform(*array) && !is_parameter_name(name, names_)) at_once = false;
+  const std::string reserved = unique(name);
+  if (at_once) return make_source(*array, reserved);
+  array->pending = reserved;
 }
 
 // What is summed up or filled in element by element begins as a constant, anything else as data.
 void Tape::place_pending(Array& array) {
-  const std::string name = std::exchange(array.pending, {});
+  const std::string reserved = std::exchange(array.pending, {});
+  const std::string name = array.source.substr(0, array.source.find('#'));
   const bool accumulator = names_.element_assigned.contains(name) ||
                            is_gradient_name(name, names_) || is_loss_name(name);
-  if (!is_uniform(array) || !accumulator) return make_source(array, name);
+  if (!is_uniform(array) || !accumulator) return make_source(array, reserved);
   array.value = constant(*graph_, array.known->front(), array.shape);
-  this->name(array.value, name);
+  graph_->set_name(array.value, reserved);
+  array.source.clear();
   if (array.kind == Kind::kReal) array.known = nullptr;
+}
+
+bool Tape::is_prepared(const Array& array) const {
+  return !uses_.first_reading && uses_.any_parameter && array.kind == Kind::kReal && array.value &&
+         is_data(array.value);
+}
+
+// Computed from real data alone.
+bool Tape::is_data(Value value) const {
+  bool any = false;
+  bool other = false;
+  visit_below(value, [&](Value v) {
+    any = any || is(v, "input");
+    other = other || is(v, "parameter") || v.dtype() == DType::kI32;
+  });
+  return any && !other;
 }
 
 Value Tape::placed(const ArrayPtr& array) {
@@ -177,36 +234,32 @@ Value Tape::placed(const ArrayPtr& array) {
 }
 
 bool Tape::is_variable(Value value) const {
-  std::set<std::int64_t> seen;
-  std::vector<Value> open{value};
-  while (!open.empty()) {
-    const Value v = open.back();
-    open.pop_back();
-    if (!seen.insert(v.node().id).second) continue;
-    if (is(v, "parameter")) return true;
-    open.insert(open.end(), v.node().inputs.begin(), v.node().inputs.end());
-  }
+  bool found = false;
+  visit_below(value, [&](Value v) { found = found || is(v, "parameter"); });
+  return found;
+}
+
+// True when the number is a variable of the mathematics, and so a source.
+bool Tape::settle_number(Number& number, const std::string& name) {
+  if (number.kind == Kind::kBool || number.named) return false;
+  number.sources = {next_key(name)};
+  const bool counts = number.kind == Kind::kInteger && name[0] >= 'A' && name[0] <= 'Z' &&
+                      !has_gradient_line(name, names_) && !names_.updated.contains(name);
+  const bool variable = (is_parameter_name(name, names_) && !counts) ||
+                        (!uses_.any_array && !is_setting_name(name) &&
+                         !is_gradient_name(name, names_) && !is_loss_name(name));
+  if (!uses_.first_reading && variable && !use_of(number.sources[0]).as_size) return true;
+  number.named = constant(*graph_, number.value);
+  this->name(number.named, name);
   return false;
 }
 
-void Tape::settle_number(Number& number, const std::string& name) {
-  if (number.kind == Kind::kBool || number.named) return;
-  const bool variable = is_parameter_name(name, names_) ||
-                        (!uses_.first_reading && !uses_.any_array && !is_setting_name(name) &&
-                         !is_gradient_name(name, names_) && !is_loss_name(name));
-  if (variable) number.source = next_key(name);
-  const bool source = !uses_.first_reading && variable && !use_of(number.source).as_size;
-  if (source) return;
-  number.named = constant(*graph_, number.value);
-  this->name(number.named, name);
-}
-
-void Tape::make_source(Array& array, const std::string& name) {
-  array.source = next_key(name);
+void Tape::make_source(Array& array, const std::string& unique_name) {
   const SourceUse use = use_of(array.source);
   const bool index = array.kind != Kind::kReal && use.as_index;
+  array.pending.clear();
   array.value =
-      add_source(unique(name), array.source, {index ? DType::kI32 : DType::kF32, array.shape},
+      add_source(unique_name, array.source, {index ? DType::kI32 : DType::kF32, array.shape},
                  tensor_of(*array.known, array.shape, index ? DType::kI32 : DType::kF64));
   if (array.kind == Kind::kReal) array.known = nullptr;
 }
@@ -234,7 +287,7 @@ Object Tape::undefined_source(const std::string& name, const Shape& shape) {
 }
 
 void Tape::used_as_size(const Number& number) {
-  if (!number.source.empty()) seen_.sources[number.source].as_size = true;
+  for (const std::string& key : number.sources) seen_.sources[key].as_size = true;
 }
 
 SourceUse Tape::use_of(const std::string& key) const {
@@ -249,8 +302,10 @@ bool Tape::is_parameter(const std::string& name, const std::string& key) const {
 Value Tape::add_source(const std::string& name, const std::string& key, Type type, Tensor numbers) {
   const bool real = type.dtype == DType::kF32;
   const std::string base = key.substr(0, key.find('#'));
-  const Value value = real && is_parameter(base, key) ? graph_->parameter(name, std::move(type))
-                                                      : graph_->input(name, std::move(type));
+  const bool parameter = real && is_parameter(base, key);
+  seen_.any_parameter = seen_.any_parameter || parameter;
+  const Value value =
+      parameter ? graph_->parameter(name, std::move(type)) : graph_->input(name, std::move(type));
   feed_.insert_or_assign(name, std::move(numbers));
   sources_.push_back(value);
   keys_.emplace(value.node().id, key);

@@ -27,7 +27,8 @@ struct SourceUse {
 struct Uses {
   std::map<std::string, SourceUse> sources;  // by key
   bool first_reading = true;
-  bool any_array = false;  // the program holds at least one array
+  bool any_array = false;      // the program holds at least one array
+  bool any_parameter = false;  // and at least one parameter
 };
 
 /// How an operand enters an op.
@@ -55,6 +56,10 @@ class Tape {
   Object apply(Kind kind, const std::vector<Operand>& operands, const Formula& formula,
                const Shape& shape = {});
 
+  /// The same for a formula that only moves elements: of whole numbers in the graph, the result is
+  /// both known and in the graph.
+  Object move(const Object& x, const Formula& formula);
+
   /// The array as a real value of the graph.
   Value real(const ArrayPtr& array);
   /// The array as indices below `bound`.
@@ -69,6 +74,9 @@ class Tape {
   Value placed(const ArrayPtr& array);
   /// False when the numbers of `value` are those of data alone.
   bool is_variable(Value value) const;
+  /// True for what is computed from data alone, in a program that has parameters as well: it may be
+  /// taken as data itself.
+  bool is_prepared(const Array& array) const;
   /// Names a value for the time being (`lasting` is false) or for good.
   void name(Value value, const std::string& name, bool lasting = true);
 
@@ -82,9 +90,10 @@ class Tape {
  private:
   std::string unique(const std::string& name);
   std::string next_key(const std::string& name);
-  void make_source(Array& array, const std::string& name);
+  void make_source(Array& array, const std::string& unique_name);
+  bool is_data(Value value) const;
   void place_pending(Array& array);
-  void settle_number(Number& number, const std::string& name);
+  bool settle_number(Number& number, const std::string& name);
   Value add_source(const std::string& name, const std::string& key, Type type, Tensor numbers);
   bool is_parameter(const std::string& name, const std::string& key) const;
   SourceUse use_of(const std::string& key) const;

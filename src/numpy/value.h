@@ -27,8 +27,12 @@ enum class Kind { kBool, kInteger, kReal };
 struct Number {
   Kind kind = Kind::kReal;
   double value = 0;
-  Value named;         // the graph's constant of that name, once it was assigned to a name
-  std::string source;  // the name under which it might be a source of the graph
+  Value named;  // the graph's constant of that name, once it was assigned to a name
+  std::vector<std::string> sources;  // the keys of the possible sources that it is computed from
+
+  void add_sources(const Number& other) {
+    sources.insert(sources.end(), other.sources.begin(), other.sources.end());
+  }
 };
 
 /// An array. Names that refer to one array share it, so that an assignment to its elements is seen
@@ -133,7 +137,12 @@ struct Object {
   }
   bool nothing() const { return as<Nothing>() != nullptr; }
   bool numeric() const { return number() != nullptr || array() != nullptr; }
-  Kind kind() const { return number() != nullptr ? number()->kind : array()->kind; }
+  // kReal of what is no number and no array.
+  Kind kind() const {
+    if (const Number* n = number()) return n->kind;
+    const ArrayPtr a = array();
+    return a != nullptr ? a->kind : Kind::kReal;
+  }
 };
 
 inline Object integer(std::int64_t value) {

@@ -56,6 +56,7 @@ const Op kAdd{checked({
     .associative = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a + b; }); },
+    .c = {"{0} + {1}", Binding::kSum},
     .grad = [](const Node&, Value dy) -> Grads {
       return {dy, dy};
     },
@@ -73,6 +74,7 @@ const Op kSub{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a - b; }); },
+    .c = {"{0} - {1}", Binding::kSum},
     .grad = [](const Node&, Value dy) -> Grads {
       return {dy, -dy};
     },
@@ -96,6 +98,7 @@ const Op kMul{checked({
     .associative = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a * b; }); },
+    .c = {"{0} * {1}", Binding::kProduct},
     .grad = [](const Node& n, Value dy) -> Grads {
       if (n.inputs[0] == n.inputs[1]) return {dy * (2 * n.inputs[0]), Value()};
       return {dy * n.inputs[1], dy * n.inputs[0]};
@@ -114,6 +117,7 @@ const Op kDiv{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a / b; }); },
+    .c = {"{0} / {1}", Binding::kProduct},
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value b = n.inputs[1];
       const Value y = n.output();
@@ -135,6 +139,7 @@ const Op kNeg{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return -x; }); },
+    .c = {"-{0}", Binding::kUnary},
     .grad = [](const Node&, Value dy) -> Grads { return {-dy}; },
     .samples =
         [](Sampler& s) {
@@ -156,6 +161,7 @@ const Op kPow{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return std::pow(a, b); }); },
+    .c = "real_pow({0}, {1})",
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value a = n.inputs[0];
       const Value b = n.inputs[1];
@@ -177,8 +183,9 @@ const Op kMaximum{checked({
     .numpy = "np.maximum({0}, {1})",
     .torch = {[](const Node& n) -> Pattern {
       // torch.maximum takes two tensors; a number goes to clamp.
-      return {is(n.inputs[1], "constant") ? "torch.clamp({0}, min={1})"
-                                          : "torch.maximum({0}, {1})"};
+      return {is(n.inputs[1], "constant")   ? "torch.clamp({0}, min={1})"
+              : is(n.inputs[0], "constant") ? "torch.clamp({1}, min={0})"
+                                            : "torch.maximum({0}, {1})"};
     }},
     .inputs = 2,
     .elementwise = true,
@@ -188,6 +195,7 @@ const Op kMaximum{checked({
           // NaN in either operand comes through, as in NumPy.
           e.map([](double a, double b) { return std::isnan(a) || a > b ? a : b; });
         },
+    .c = "(isnan({0}) || {0} > {1} ? {0} : {1})",
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value a = n.inputs[0];
       const Value b = n.inputs[1];
@@ -204,8 +212,9 @@ const Op kMinimum{checked({
     .numpy = "np.minimum({0}, {1})",
     .torch = {[](const Node& n) -> Pattern {
       // torch.minimum takes two tensors; a number goes to clamp.
-      return {is(n.inputs[1], "constant") ? "torch.clamp({0}, max={1})"
-                                          : "torch.minimum({0}, {1})"};
+      return {is(n.inputs[1], "constant")   ? "torch.clamp({0}, max={1})"
+              : is(n.inputs[0], "constant") ? "torch.clamp({1}, max={0})"
+                                            : "torch.minimum({0}, {1})"};
     }},
     .inputs = 2,
     .elementwise = true,
@@ -214,6 +223,7 @@ const Op kMinimum{checked({
         [](const Eval& e) {
           e.map([](double a, double b) { return std::isnan(a) || a < b ? a : b; });
         },
+    .c = "(isnan({0}) || {0} < {1} ? {0} : {1})",
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value a = n.inputs[0];
       const Value b = n.inputs[1];
@@ -233,6 +243,7 @@ const Op kLess{checked({
     .truth = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a < b ? 1.0 : 0.0; }); },
+    .c = "(real)({0} < {1})",
     .grad = flat,
     .samples = [](Sampler& s) { sample_pair(s, less); },
 })};
@@ -247,6 +258,7 @@ const Op kLessEqual{checked({
     .truth = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a <= b ? 1.0 : 0.0; }); },
+    .c = "(real)({0} <= {1})",
     .grad = flat,
     .samples = [](Sampler& s) { sample_pair(s, less_equal); },
 })};
@@ -261,6 +273,7 @@ const Op kGreater{checked({
     .truth = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a > b ? 1.0 : 0.0; }); },
+    .c = "(real)({0} > {1})",
     .grad = flat,
     .samples = [](Sampler& s) { sample_pair(s, greater); },
 })};
@@ -275,6 +288,7 @@ const Op kGreaterEqual{checked({
     .truth = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a >= b ? 1.0 : 0.0; }); },
+    .c = "(real)({0} >= {1})",
     .grad = flat,
     .samples = [](Sampler& s) { sample_pair(s, greater_equal); },
 })};
@@ -289,6 +303,7 @@ const Op kEqual{checked({
     .truth = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a == b ? 1.0 : 0.0; }); },
+    .c = "(real)({0} == {1})",
     .grad = flat,
     .samples =
         [](Sampler& s) {
@@ -307,6 +322,7 @@ const Op kNotEqual{checked({
     .truth = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double a, double b) { return a != b ? 1.0 : 0.0; }); },
+    .c = "(real)({0} != {1})",
     .grad = flat,
     .samples =
         [](Sampler& s) {
@@ -327,6 +343,7 @@ const Op kWhere{checked({
     .infer = same_as_all_inputs,
     .eval =
         [](const Eval& e) { e.map([](double c, double a, double b) { return c != 0 ? a : b; }); },
+    .c = "({0} != 0 ? {1} : (real)({2}))",
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value c = n.inputs[0];
       const Value zero = constant_like(dy, 0);

@@ -18,6 +18,7 @@ const Op kExp{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::exp(x); }); },
+    .c = "real_exp({0})",
     .grad = [](const Node& n, Value dy) -> Grads { return {dy * n.output()}; },
     .samples =
         [](Sampler& s) {
@@ -34,6 +35,7 @@ const Op kLog{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::log(x); }); },
+    .c = "real_log({0})",
     .grad = [](const Node& n, Value dy) -> Grads { return {dy / n.inputs[0]}; },
     .samples =
         [](Sampler& s) {
@@ -51,6 +53,7 @@ const Op kSqrt{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::sqrt(x); }); },
+    .c = "real_sqrt({0})",
     .grad = [](const Node& n, Value dy) -> Grads { return {dy / (2 * n.output())}; },
     .samples =
         [](Sampler& s) {
@@ -67,6 +70,7 @@ const Op kAbs{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::fabs(x); }); },
+    .c = "real_fabs({0})",
     .grad = [](const Node& n, Value dy) -> Grads { return {dy * sign(n.inputs[0])}; },
     .samples =
         [](Sampler& s) {
@@ -86,6 +90,7 @@ const Op kSign{checked({
         [](const Eval& e) {
           e.map([](double x) { return std::isnan(x) ? x : (x > 0 ? 1.0 : x < 0 ? -1.0 : 0.0); });
         },
+    .c = "({0} > 0 ? (real)1 : {0} < 0 ? (real)-1 : {0})",
     .grad = [](const Node&, Value) -> Grads { return {Value()}; },
     .samples =
         [](Sampler& s) {
@@ -103,6 +108,7 @@ const Op kErf{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::erf(x); }); },
+    .c = "real_erf({0})",
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value x = n.inputs[0];
       return {dy * (2 * std::numbers::inv_sqrtpi * exp(-square(x)))};
@@ -110,6 +116,40 @@ const Op kErf{checked({
     .samples =
         [](Sampler& s) {
           s.check(erf(s.uniform({2, 3}, -2, 2)));
+        },
+})};
+
+// ── sin ──────────────────────────────────────────────────────────────────────
+const Op kSin{checked({
+    .name = "sin",
+    .formula = "sin({0})",
+    .latex = R"(\sin\left({0}\right))",
+    .numpy = "np.sin({0})",
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval = [](const Eval& e) { e.map([](double x) { return std::sin(x); }); },
+    .c = "real_sin({0})",
+    .grad = [](const Node& n, Value dy) -> Grads { return {dy * cos(n.inputs[0])}; },
+    .samples =
+        [](Sampler& s) {
+          s.check(sin(s.uniform({2, 3}, -4, 4)));
+        },
+})};
+
+// ── cos ──────────────────────────────────────────────────────────────────────
+const Op kCos{checked({
+    .name = "cos",
+    .formula = "cos({0})",
+    .latex = R"(\cos\left({0}\right))",
+    .numpy = "np.cos({0})",
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval = [](const Eval& e) { e.map([](double x) { return std::cos(x); }); },
+    .c = "real_cos({0})",
+    .grad = [](const Node& n, Value dy) -> Grads { return {-(dy * sin(n.inputs[0]))}; },
+    .samples =
+        [](Sampler& s) {
+          s.check(cos(s.uniform({2, 3}, -4, 4)));
         },
 })};
 
@@ -123,6 +163,7 @@ const Op kRelu{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::isnan(x) || x > 0 ? x : 0.0; }); },
+    .c = "({0} <= 0 ? 0 : {0})",
     .grad = [](const Node& n, Value dy) -> Grads { return {dy * greater(n.inputs[0], 0.0)}; },
     .samples =
         [](Sampler& s) {
@@ -141,6 +182,7 @@ const Op kSigmoid{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return 1 / (1 + std::exp(-x)); }); },
+    .c = {"1 / (1 + real_exp(-{0}))", Binding::kProduct},
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value y = n.output();
       return {dy * (y * (1 - y))};
@@ -160,6 +202,7 @@ const Op kTanh{checked({
     .elementwise = true,
     .infer = same_as_all_inputs,
     .eval = [](const Eval& e) { e.map([](double x) { return std::tanh(x); }); },
+    .c = "real_tanh({0})",
     .grad = [](const Node& n, Value dy) -> Grads {
       const Value y = n.output();
       return {dy * (1 - square(y))};
@@ -185,6 +228,7 @@ const Op kSoftplus{checked({
         [](const Eval& e) {
           e.map([](double x) { return std::max(x, 0.0) + std::log1p(std::exp(-std::fabs(x))); });
         },
+    .c = {"({0} > 0 ? {0} : 0) + real_log1p(real_exp(-real_fabs({0})))", Binding::kSum},
     .grad = [](const Node& n, Value dy) -> Grads { return {dy * sigmoid(n.inputs[0])}; },
     .samples =
         [](Sampler& s) {
@@ -199,6 +243,8 @@ Value log(Value x) { return emit(kLog, {x}); }
 Value sqrt(Value x) { return emit(kSqrt, {x}); }
 Value abs(Value x) { return emit(kAbs, {x}); }
 Value sign(Value x) { return emit(kSign, {x}); }
+Value sin(Value x) { return emit(kSin, {x}); }
+Value cos(Value x) { return emit(kCos, {x}); }
 Value erf(Value x) { return emit(kErf, {x}); }
 Value relu(Value x) { return emit(kRelu, {x}); }
 Value sigmoid(Value x) { return emit(kSigmoid, {x}); }

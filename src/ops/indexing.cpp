@@ -149,6 +149,7 @@ const Op kToFloat{checked({
       return {{DType::kF32, n.inputs[0].shape()}};
     },
     .eval = [](const Eval& e) { e.out[0].data = e.in[0]->data; },
+    .c = "(real){0}",
     .grad = not_differentiable,
     .samples = [](Sampler& s) { s.check(to_float(s.integers({5}, 3))); },
 })};

@@ -158,6 +158,7 @@ Types infer_recurrent_backward(const Node& n, const BackwardLayout& layout) {
   for (std::size_t i = 0; i < layout.states; ++i) expect(n, layout.dy() + 1 + i, "dh", state);
   if (lengths_of(n, layout.inputs())) expect(n, layout.inputs(), "lengths", {DType::kI32, {rows}});
   Types types(layout.arguments, f32({steps, rows, layout.gates * units}));
+  types.insert(types.end(), layout.arguments, f32({layout.gates * units}));
   types.insert(types.end(), layout.states, state);
   return types;
 }
@@ -190,6 +191,7 @@ std::vector<Value> unrolled_backward(const Node& n, const BackwardLayout& layout
   }
   std::vector<Value> outputs;
   for (const std::vector<Value>& argument : arguments) outputs.push_back(stacked(argument, 0));
+  for (std::size_t k = 0; k < layout.arguments; ++k) outputs.push_back(sum(outputs[k], {0, 1}));
   outputs.insert(outputs.end(), dstates.begin(), dstates.end());
   return outputs;
 }
@@ -223,11 +225,11 @@ Grads recurrent_gradient(const Node& n, const RecurrentLayout& layout, const Op&
   const Value by_step = reshape(transpose(x, {1, 0, 2}), {-1, features});     // [T·B, F]
   const Value h = reshape(n.output(layout.saved() + 1), {-1, wh.extent(0)});  // [T·B, H]
   Grads grads{transpose(reshape(matmul(dzx, transpose(wx)), {steps, rows, features}), {1, 0, 2})};
-  for (std::size_t s = 0; s < layout.states; ++s) grads.push_back(node.output(layout.biases + s));
+  for (std::size_t s = 0; s < layout.states; ++s)
+    grads.push_back(node.output(2 * layout.biases + s));
   grads.push_back(matmul(transpose(by_step), dzx));
   grads.push_back(matmul(transpose(h), dzh));
-  grads.push_back(sum(dzx, {0}));
-  if (layout.biases > 1) grads.push_back(sum(dzh, {0}));
+  for (std::size_t i = 0; i < layout.biases; ++i) grads.push_back(node.output(layout.biases + i));
   if (lengths_of(n, layout.inputs())) grads.emplace_back();
   return grads;
 }
@@ -278,8 +280,8 @@ void sample_recurrent_backward(Sampler& s, const BackwardLayout& layout, const O
     return emit_node(op, std::move(inputs), std::move(all));
   };
   const Node& plain = sample(2, false, {});
-  for (std::size_t i = 0; i < layout.arguments; ++i) s.check(plain.output(i));
-  s.check(sample(1, true, {}).output(layout.arguments));
+  for (std::size_t i = 0; i < layout.state(); ++i) s.check(plain.output(i));
+  s.check(sample(1, true, {}).output(layout.state()));
   const Node& masked = sample(3, false, s.integers({3}, 3));
   for (std::size_t i = 0; i < masked.types.size(); ++i) s.check(masked.output(i));
 }

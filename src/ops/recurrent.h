@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "chainrule/ops_recurrent.h"
+#include "chainrule/recurrent.h"
 #include "graph/op.h"
 
 namespace chainrule {
@@ -57,17 +57,19 @@ Value gate(Value z, std::int64_t index, std::int64_t units);
 // ── backwards ────────────────────────────────────────────────────────────────
 // The inputs of a backward op are wh, gates, further saved arrays [T, B, H], dy, the cotangents of
 // the final states, then perhaps lengths. Its outputs are the cotangents of the arguments of the
-// gates, [T, B, gates·H] each, and those of the initial states.
+// gates, [T, B, gates·H] each, then those of the biases, which are their sums over steps and rows,
+// [gates·H] each, then those of the initial states.
 
 struct BackwardLayout {
   std::size_t saved;  // arrays before dy, gates among them
   std::size_t states;
   std::int64_t gates;  // of wh
   std::int64_t saved_gates;
-  std::size_t arguments;  // outputs [T, B, gates·H]
+  std::size_t arguments;  // outputs [T, B, gates·H], and as many sums
 
   std::size_t dy() const { return 1 + saved; }
   std::size_t inputs() const { return 2 + saved + states; }
+  std::size_t state() const { return 2 * arguments; }  // the output for the first of the states
 };
 
 Types infer_recurrent_backward(const Node& node, const BackwardLayout& layout);

@@ -41,6 +41,7 @@ const Op kRnn{checked({
     .name = "rnn",
     .formula = "rnn({*})",
     .inputs = kAnyInputs,
+    .gates = "H",
     .infer = [](const Node& n) { return infer_recurrent(n, kRnnLayout); },
     .expand = [](const Node& n) -> Values {
       const Value wx = n.inputs[2];

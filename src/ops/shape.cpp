@@ -273,8 +273,9 @@ const Op kConcatenate{checked({
 // ── slice ────────────────────────────────────────────────────────────────────
 const Op kSlice{checked({
     .name = "slice",
-    .formula = "{0}[{starts}:{stops}]",
-    .binding = Binding::kPower,
+    .formula = {[](const Node& n) -> Pattern {
+      return {"{0}[" + python_ranges(n) + "]", Binding::kPostfix};
+    }},
     .latex = {[](const Node& n) -> Pattern {
       return {"{0}_{[" + python_ranges(n) + "]}", Binding::kPostfix};
     }},

@@ -1,13 +1,12 @@
 // Parameter updates as ops: output i is the next value of input i. Each is a macro op whose
-// expansion is its definition; the CPU backend does the same in one pass over memory.
+// expansion is its definition; the CPU backend does the same in one pass over memory. Those of
+// later papers stand in adaptive_updates.cpp and matrix_updates.cpp.
+#include "ops/updates.h"
+
 #include "chainrule/error.h"
-#include "chainrule/ops.h"
-#include "graph/op.h"
 
 namespace chainrule {
-namespace {
 
-// Inputs: the parameter, its states, the gradient, then `scalars` scalar inputs.
 Types infer_update(const Node& n, std::size_t scalars) {
   const Type& w = n.inputs[0].type();
   const std::size_t arrays = n.inputs.size() - scalars;
@@ -28,6 +27,25 @@ Value decayed(Value g, Value w, double weight_decay) {
   return weight_decay == 0 ? g : g + weight_decay * w;
 }
 
+Value shrunk(Value w, Value lr, double weight_decay) {
+  return weight_decay == 0 ? w : w - lr * (weight_decay * w);
+}
+
+Value moving_average(Value old, Value x, double beta) { return beta * old + (1 - beta) * x; }
+
+Value bias_correction(double beta, Value step) {
+  return 1 - pow(constant(step.graph(), beta), step);
+}
+
+std::vector<Value> emit_update(const Op& op, std::vector<Value> inputs, Attributes attributes) {
+  const Node& node = emit_node(op, std::move(inputs), std::move(attributes));
+  std::vector<Value> outputs;
+  for (std::size_t i = 0; i < node.types.size(); ++i) outputs.push_back(node.output(i));
+  return outputs;
+}
+
+namespace {
+
 // ── sgd ──────────────────────────────────────────────────────────────────────
 const Op kSgd{checked({
     .name = "sgd",
@@ -35,6 +53,7 @@ const Op kSgd{checked({
     .latex = R"(\operatorname{sgd}\left({*}\right))",
     .inputs = kAnyInputs,  // w, g, lr   or   w, v, g, lr
     .update = true,
+    .one_pass = true,
     .infer = infer_with_lr,
     .expand = [](const Node& n) -> std::vector<Value> {
       const Value w = n.inputs[0];
@@ -65,6 +84,7 @@ const Op kRmsprop{checked({
     .latex = R"(\operatorname{rmsprop}\left({*}\right))",
     .inputs = kAnyInputs,  // w, s, a when centred, v with momentum, g, lr
     .update = true,
+    .one_pass = true,
     .infer = infer_with_lr,
     .expand = [](const Node& n) -> std::vector<Value> {
       const double rho = n.real("decay");
@@ -108,48 +128,48 @@ const Op kAdam{checked({
     .name = "adam",
     .formula = "adam({*})",
     .latex = R"(\operatorname{adam}\left({*}\right))",
-    .inputs = 6,  // w, m, v, g, lr, step
+    .inputs = kAnyInputs,  // w, m, v, g, lr, step   or   w, m, v, largest, g, lr, step
     .update = true,
+    .one_pass = true,
+    .exact_scalars = true,
     .infer = infer_with_lr_and_step,
     .expand = [](const Node& n) -> std::vector<Value> {
-      const double beta1 = n.real("beta1");
-      const double beta2 = n.real("beta2");
       const double weight_decay = n.real("weight_decay");
       const bool decoupled = n.flag("decoupled");
       const Value w = n.inputs[0];
-      const Value lr = n.inputs[4];
-      const Value step = n.inputs[5];
-      const Value g = decoupled ? n.inputs[3] : decayed(n.inputs[3], w, weight_decay);
-      const Value m = beta1 * n.inputs[1] + (1 - beta1) * g;
-      const Value v = beta2 * n.inputs[2] + (1 - beta2) * square(g);
-      const auto correction = [&](double beta) {
-        return 1 - pow(constant(step.graph(), beta), step);
-      };
-      const Value u = (m / correction(beta1)) / (sqrt(v / correction(beta2)) + n.real("epsilon"));
-      const Value kept = decoupled && weight_decay != 0 ? w - lr * (weight_decay * w) : w;
-      return {kept - lr * u, m, v};
+      const Value step = n.inputs.back();
+      const Value lr = n.inputs[n.inputs.size() - 2];
+      const Value raw = n.inputs[n.inputs.size() - 3];
+      const Value g = decoupled ? raw : decayed(raw, w, weight_decay);
+      std::vector<Value> next{w, moving_average(n.inputs[1], g, n.real("beta1")),
+                              moving_average(n.inputs[2], square(g), n.real("beta2"))};
+      if (n.types.size() == 4) next.push_back(maximum(n.inputs[3], next[2]));
+      const Value u =
+          (next[1] / bias_correction(n.real("beta1"), step)) /
+          (sqrt(next.back() / bias_correction(n.real("beta2"), step)) + n.real("epsilon"));
+      next[0] = (decoupled ? shrunk(w, lr, weight_decay) : w) - lr * u;
+      return next;
     },
     .grad = not_differentiable,
     .samples =
         [](Sampler& s) {
           const auto x = [&] { return s.uniform({3, 5}, -1, 1); };
+          const auto positive = [&] { return s.uniform({3, 5}, 0.1, 1); };
           for (const bool decoupled : {false, true}) {
             AdamOptions options;
             options.weight_decay = 0.1;
             options.decoupled = decoupled;
-            for (const Value y : adam_update(x(), x(), s.uniform({3, 5}, 0.1, 1), x(),
-                                             s.scalar(0.1), s.scalar(3), options)) {
+            for (const Value y :
+                 adam_update(x(), x(), positive(), x(), s.scalar(0.1), s.scalar(3), options)) {
+              s.check(y);
+            }
+            for (const Value y : amsgrad_update(x(), x(), positive(), positive(), x(),
+                                                s.scalar(0.1), s.scalar(3), options)) {
               s.check(y);
             }
           }
         },
 })};
-
-std::vector<Value> outputs_of(const Node& node) {
-  std::vector<Value> outputs;
-  for (std::size_t i = 0; i < node.types.size(); ++i) outputs.push_back(node.output(i));
-  return outputs;
-}
 
 }  // namespace
 
@@ -160,10 +180,10 @@ std::vector<Value> sgd_update(Value w, Value v, Value g, Value lr, SgdOptions op
   std::vector<Value> inputs{w};
   if (v) inputs.push_back(v);
   inputs.insert(inputs.end(), {g, lr});
-  return outputs_of(emit_node(kSgd, std::move(inputs),
-                              {{"momentum", options.momentum},
-                               {"nesterov", std::int64_t{options.nesterov}},
-                               {"weight_decay", options.weight_decay}}));
+  return emit_update(kSgd, std::move(inputs),
+                     {{"momentum", options.momentum},
+                      {"nesterov", std::int64_t{options.nesterov}},
+                      {"weight_decay", options.weight_decay}});
 }
 
 std::vector<Value> rmsprop_update(Value w, std::vector<Value> states, Value g, Value lr,
@@ -176,22 +196,35 @@ std::vector<Value> rmsprop_update(Value w, std::vector<Value> states, Value g, V
   std::vector<Value> inputs{w};
   inputs.insert(inputs.end(), states.begin(), states.end());
   inputs.insert(inputs.end(), {g, lr});
-  return outputs_of(emit_node(kRmsprop, std::move(inputs),
-                              {{"decay", options.decay},
-                               {"epsilon", options.epsilon},
-                               {"centered", std::int64_t{options.centered}},
-                               {"momentum", options.momentum},
-                               {"weight_decay", options.weight_decay}}));
+  return emit_update(kRmsprop, std::move(inputs),
+                     {{"decay", options.decay},
+                      {"epsilon", options.epsilon},
+                      {"centered", std::int64_t{options.centered}},
+                      {"momentum", options.momentum},
+                      {"weight_decay", options.weight_decay}});
 }
+
+namespace {
+
+std::vector<Value> emit_adam(std::vector<Value> inputs, const AdamOptions& options) {
+  return emit_update(kAdam, std::move(inputs),
+                     {{"beta1", options.beta1},
+                      {"beta2", options.beta2},
+                      {"epsilon", options.epsilon},
+                      {"weight_decay", options.weight_decay},
+                      {"decoupled", std::int64_t{options.decoupled}}});
+}
+
+}  // namespace
 
 std::vector<Value> adam_update(Value w, Value m, Value v, Value g, Value lr, Value step,
                                AdamOptions options) {
-  return outputs_of(emit_node(kAdam, {w, m, v, g, lr, step},
-                              {{"beta1", options.beta1},
-                               {"beta2", options.beta2},
-                               {"epsilon", options.epsilon},
-                               {"weight_decay", options.weight_decay},
-                               {"decoupled", std::int64_t{options.decoupled}}}));
+  return emit_adam({w, m, v, g, lr, step}, options);
+}
+
+std::vector<Value> amsgrad_update(Value w, Value m, Value v, Value largest, Value g, Value lr,
+                                  Value step, AdamOptions options) {
+  return emit_adam({w, m, v, largest, g, lr, step}, options);
 }
 
 }  // namespace chainrule

@@ -1,5 +1,7 @@
 // Optimisers: one block each says its options, its states and which update op it becomes. Clipping
 // and the gradient are the same for all of them.
+#include <algorithm>
+
 #include "base/phrase_rules.h"
 #include "chainrule/error.h"
 #include "chainrule/gradient.h"
@@ -17,13 +19,18 @@ struct Update {
   Value lr;
   Value step;
   std::vector<Value> states;  // as named by the kind's `states`
+  Value shared;               // as the kind's `shared` gives it
+  double weight_decay = 0;    // 0 where the phrase says that this parameter is left out
 };
+
+using Names = std::vector<std::string>;
 
 struct OptimizerKind {
   PhraseRule rule;
-  std::vector<std::string> (*states)(const Phrase& phrase);  // one letter each
-  std::vector<Value> (*next)(const Update& update);          // of w, then of each state
-  double (*usual_rate)(const Phrase& phrase);
+  Names (*states)(const Phrase& phrase, Value w) = nullptr;    // one letter each
+  std::vector<Value> (*next)(const Update& update) = nullptr;  // of w, then of each state
+  double (*usual_rate)(const Phrase& phrase) = nullptr;
+  Value (*shared)(const Phrase& phrase, Value old, Value step) = nullptr;  // a state of all, []
 };
 
 OptionRule at_least_zero(std::string_view name, std::string_view fallback) {
@@ -34,8 +41,33 @@ OptionRule below_one(std::string_view name, std::string_view fallback) {
   return {.name = name, .fallback = fallback, .minimum = 0, .maximum = 0.9999999};
 }
 
-OptionRule flag(std::string_view name) {
-  return {.name = name, .kind = OptionKind::kFlag, .fallback = "false"};
+OptionRule flag(std::string_view name, std::string_view fallback = "false") {
+  return {.name = name, .kind = OptionKind::kFlag, .fallback = fallback};
+}
+
+void check_decay_on(std::string_view word) {
+  if (word != "all" && word != "matrices") {
+    throw UsageError("decay_on must be all or matrices, got \"" + std::string(word) + "\"");
+  }
+}
+
+// The options of one optimiser, and those that all have.
+std::vector<OptionRule> options(std::vector<OptionRule> own, std::string_view decay,
+                                std::string_view decay_on) {
+  own.push_back(at_least_zero("weight_decay", decay));
+  own.push_back({.name = "decay_on",
+                 .kind = OptionKind::kWord,
+                 .fallback = decay_on,
+                 .check = check_decay_on});
+  own.push_back(at_least_zero("l1", "0"));
+  own.push_back(below_one("ema", "0"));
+  own.push_back({.name = "lr", .minimum = 0, .optional = true});
+  return own;
+}
+
+Names no_more_than(Names names, std::size_t count) {
+  names.resize(std::min(names.size(), count));
+  return names;
 }
 
 double adaptive_rate(const Phrase&) { return 0.003; }
@@ -43,59 +75,192 @@ double adaptive_rate(const Phrase&) { return 0.003; }
 // ── sgd ──────────────────────────────────────────────────────────────────────
 OptimizerKind sgd_kind() {
   return {
-      {"sgd", {below_one("momentum", "0"), flag("nesterov"), at_least_zero("weight_decay", "0")}},
-      [](const Phrase& p) -> std::vector<std::string> {
-        if (p.real("momentum") == 0) return {};
-        return {"v"};
-      },
-      [](const Update& u) {
-        const SgdOptions options{u.phrase.real("momentum"), u.phrase.flag("nesterov"),
-                                 u.phrase.real("weight_decay")};
-        return sgd_update(u.w, u.states.empty() ? Value() : u.states[0], u.g, u.lr, options);
-      },
-      [](const Phrase& p) { return p.real("momentum") == 0 ? 0.1 : 0.02; }};
+      .rule = {"sgd", options({below_one("momentum", "0"), flag("nesterov")}, "0", "all")},
+      .states = [](const Phrase& p, Value) { return Names(p.real("momentum") == 0 ? 0 : 1, "v"); },
+      .next =
+          [](const Update& u) {
+            return sgd_update(
+                u.w, u.states.empty() ? Value() : u.states[0], u.g, u.lr,
+                {u.phrase.real("momentum"), u.phrase.flag("nesterov"), u.weight_decay});
+          },
+      .usual_rate = [](const Phrase& p) { return p.real("momentum") == 0 ? 0.1 : 0.02; }};
 }
 
 // ── rmsprop ──────────────────────────────────────────────────────────────────
 OptimizerKind rmsprop_kind() {
-  return {{"rmsprop",
-           {below_one("decay", "0.99"), at_least_zero("epsilon", "1e-8"), flag("centered"),
-            below_one("momentum", "0"), at_least_zero("weight_decay", "0")}},
-          [](const Phrase& p) {
-            std::vector<std::string> states{"s"};
-            if (p.flag("centered")) states.emplace_back("a");
-            if (p.real("momentum") != 0) states.emplace_back("v");
-            return states;
-          },
-          [](const Update& u) {
-            const RmspropOptions options{u.phrase.real("decay"), u.phrase.real("epsilon"),
-                                         u.phrase.flag("centered"), u.phrase.real("momentum"),
-                                         u.phrase.real("weight_decay")};
-            return rmsprop_update(u.w, u.states, u.g, u.lr, options);
-          },
-          adaptive_rate};
+  return {.rule = {"rmsprop", options({below_one("decay", "0.99"), at_least_zero("epsilon", "1e-8"),
+                                       flag("centered"), below_one("momentum", "0")},
+                                      "0", "all")},
+          .states =
+              [](const Phrase& p, Value) {
+                Names states{"s"};
+                if (p.flag("centered")) states.emplace_back("a");
+                if (p.real("momentum") != 0) states.emplace_back("v");
+                return states;
+              },
+          .next =
+              [](const Update& u) {
+                return rmsprop_update(
+                    u.w, u.states, u.g, u.lr,
+                    {u.phrase.real("decay"), u.phrase.real("epsilon"), u.phrase.flag("centered"),
+                     u.phrase.real("momentum"), u.weight_decay});
+              },
+          .usual_rate = adaptive_rate};
 }
 
-// ── adam, adamw ──────────────────────────────────────────────────────────────
-OptimizerKind adam_kind(std::string_view name, std::string_view usual_decay) {
-  return {{name,
-           {below_one("beta1", "0.9"), below_one("beta2", "0.999"),
-            at_least_zero("epsilon", "1e-8"), at_least_zero("weight_decay", usual_decay)}},
-          [](const Phrase&) -> std::vector<std::string> {
-            return {"m", "v"};
-          },
+// ── adagrad, adadelta ────────────────────────────────────────────────────────
+OptimizerKind adagrad_kind() {
+  return {.rule = {"adagrad", options({at_least_zero("epsilon", "1e-10")}, "0", "all")},
+          .states = [](const Phrase&, Value) { return Names{"s"}; },
+          .next =
+              [](const Update& u) {
+                return adagrad_update(u.w, u.states[0], u.g, u.lr,
+                                      {u.phrase.real("epsilon"), u.weight_decay});
+              },
+          .usual_rate = [](const Phrase&) { return 0.03; }};
+}
+
+OptimizerKind adadelta_kind() {
+  return {.rule = {"adadelta", options({below_one("rho", "0.9"), at_least_zero("epsilon", "1e-6")},
+                                       "0", "all")},
+          .states =
+              [](const Phrase&, Value) {
+                return Names{"s", "d"};
+              },
+          .next =
+              [](const Update& u) {
+                return adadelta_update(
+                    u.w, u.states[0], u.states[1], u.g, u.lr,
+                    {u.phrase.real("rho"), u.phrase.real("epsilon"), u.weight_decay});
+              },
+          .usual_rate = [](const Phrase&) { return 1.0; }};
+}
+
+// ── adam, adamw, nadam ───────────────────────────────────────────────────────
+AdamOptions adam_options(const Update& u) {
+  return {u.phrase.real("beta1"), u.phrase.real("beta2"), u.phrase.real("epsilon"), u.weight_decay,
+          u.phrase.name != "adam"};
+}
+
+OptimizerKind adam_kind(std::string_view name, std::string_view decay, std::string_view decay_on) {
+  return {.rule = {name, options({below_one("beta1", "0.9"), below_one("beta2", "0.999"),
+                                  at_least_zero("epsilon", "1e-8"), flag("amsgrad")},
+                                 decay, decay_on)},
+          .states =
+              [](const Phrase& p, Value) {
+                return no_more_than({"m", "v", "largest"}, p.flag("amsgrad") ? 3 : 2);
+              },
+          .next =
+              [](const Update& u) {
+                return u.states.size() == 2
+                           ? adam_update(u.w, u.states[0], u.states[1], u.g, u.lr, u.step,
+                                         adam_options(u))
+                           : amsgrad_update(u.w, u.states[0], u.states[1], u.states[2], u.g, u.lr,
+                                            u.step, adam_options(u));
+              },
+          .usual_rate = adaptive_rate};
+}
+
+NadamOptions nadam_options(const Phrase& p, double weight_decay) {
+  return {p.real("beta1"),          p.real("beta2"), p.real("epsilon"),
+          p.real("momentum_decay"), weight_decay,    p.flag("decoupled")};
+}
+
+OptimizerKind nadam_kind() {
+  return {.rule = {"nadam", options({below_one("beta1", "0.9"), below_one("beta2", "0.999"),
+                                     at_least_zero("epsilon", "1e-8"),
+                                     at_least_zero("momentum_decay", "0.004"), flag("decoupled")},
+                                    "0", "all")},
+          .states =
+              [](const Phrase&, Value) {
+                return Names{"m", "v"};
+              },
+          .next =
+              [](const Update& u) {
+                return nadam_update(u.w, u.states[0], u.states[1], u.g, u.lr, u.step, u.shared,
+                                    nadam_options(u.phrase, u.weight_decay));
+              },
+          .usual_rate = adaptive_rate,
+          .shared = [](const Phrase& p, Value c,
+                       Value step) { return nadam_correction(c, step, nadam_options(p, 0)); }};
+}
+
+// ── lion ─────────────────────────────────────────────────────────────────────
+OptimizerKind lion_kind() {
+  return {
+      .rule = {"lion",
+               options({below_one("beta1", "0.9"), below_one("beta2", "0.99")}, "0.1", "matrices")},
+      .states = [](const Phrase&, Value) { return Names{"m"}; },
+      .next =
           [](const Update& u) {
-            const AdamOptions options{u.phrase.real("beta1"), u.phrase.real("beta2"),
-                                      u.phrase.real("epsilon"), u.phrase.real("weight_decay"),
-                                      u.phrase.name == "adamw"};
-            return adam_update(u.w, u.states[0], u.states[1], u.g, u.lr, u.step, options);
+            return lion_update(u.w, u.states[0], u.g, u.lr,
+                               {u.phrase.real("beta1"), u.phrase.real("beta2"), u.weight_decay});
           },
-          adaptive_rate};
+      .usual_rate = [](const Phrase&) { return 0.0003; }};
+}
+
+// ── muon ─────────────────────────────────────────────────────────────────────
+// Vectors have no orthogonal form and go by AdamW.
+bool is_matrix(const Value& w) { return w.shape().size() >= 2; }
+
+OptimizerKind muon_kind() {
+  return {.rule = {"muon", options({below_one("momentum", "0.95"),
+                                    flag("nesterov", "true"),
+                                    {.name = "steps",
+                                     .kind = OptionKind::kInteger,
+                                     .fallback = "5",
+                                     .minimum = 1,
+                                     .maximum = 50},
+                                    below_one("beta1", "0.9"),
+                                    below_one("beta2", "0.95"),
+                                    at_least_zero("epsilon", "1e-10")},
+                                   "0.1", "matrices")},
+          .states =
+              [](const Phrase&, Value w) {
+                return no_more_than({"m", "v"}, is_matrix(w) ? 1 : 2);
+              },
+          .next =
+              [](const Update& u) {
+                if (!is_matrix(u.w)) {
+                  return adam_update(u.w, u.states[0], u.states[1], u.g, u.lr, u.step,
+                                     adam_options(u));
+                }
+                return muon_update(u.w, u.states[0], u.g, u.lr,
+                                   {u.phrase.real("momentum"), u.phrase.flag("nesterov"),
+                                    u.phrase.integer("steps"), u.weight_decay});
+              },
+          .usual_rate = adaptive_rate};
+}
+
+// ── lbfgs ────────────────────────────────────────────────────────────────────
+// Its steps are taken by Lbfgs, outside the graph.
+OptimizerKind lbfgs_kind() {
+  return {.rule = {"lbfgs",
+                   {{.name = "history",
+                     .kind = OptionKind::kInteger,
+                     .fallback = "10",
+                     .minimum = 1,
+                     .maximum = 1000},
+                    at_least_zero("weight_decay", "0"),
+                    {.name = "decay_on",
+                     .kind = OptionKind::kWord,
+                     .fallback = "all",
+                     .check = check_decay_on},
+                    {.name = "lr", .minimum = 0, .optional = true}}},
+          .usual_rate = [](const Phrase&) { return 1.0; }};
 }
 
 const std::vector<OptimizerKind>& optimizer_kinds() {
-  static const std::vector<OptimizerKind> kinds{adam_kind("adam", "0"), adam_kind("adamw", "0.01"),
-                                                rmsprop_kind(), sgd_kind()};
+  static const std::vector<OptimizerKind> kinds{adadelta_kind(),
+                                                adagrad_kind(),
+                                                adam_kind("adam", "0", "all"),
+                                                adam_kind("adamw", "0.01", "matrices"),
+                                                lbfgs_kind(),
+                                                lion_kind(),
+                                                muon_kind(),
+                                                nadam_kind(),
+                                                rmsprop_kind(),
+                                                sgd_kind()};
   return kinds;
 }
 
@@ -141,26 +306,62 @@ Optimizer Optimizer::parse(std::string_view text) {
   return Optimizer(std::move(phrase));
 }
 
-double Optimizer::usual_rate() const { return kind_of(*this).usual_rate(phrase_); }
+double Optimizer::usual_rate() const {
+  return phrase_.word("lr").empty() ? kind_of(*this).usual_rate(phrase_) : phrase_.real("lr");
+}
+
+bool Optimizer::is_full_batch() const { return kind_of(*this).next == nullptr; }
+
+bool Optimizer::averages() const {
+  return phrase_.options.contains("ema") && phrase_.real("ema") > 0;
+}
+
+bool Optimizer::decays(const Shape& parameter) const {
+  return phrase_.word("decay_on") == "all" || parameter.size() >= 2;
+}
 
 void apply(const Optimizer& optimizer, Value loss, const std::vector<Value>& parameters, Value lr,
            Value step, Clip clip) {
   Graph& graph = loss.graph();
+  const Phrase& phrase = optimizer.phrase();
   const OptimizerKind& kind = kind_of(optimizer);
+  if (optimizer.is_full_batch()) {
+    throw UsageError(phrase.name + " has no update op: it works on all data at once, in fit()");
+  }
+  const double l1 = phrase.real("l1");
+  const double average = phrase.real("ema");
   const std::vector<Value> gradients = clipped(gradient(loss, parameters), clip);
+  const auto state = [&](const std::string& letter, const std::string& of, const Type& type) {
+    return graph.parameter(phrase.name + "." + letter + "/" + of, type);
+  };
+  Value shared;
+  if (kind.shared != nullptr) {
+    const Value old = state("c", "all", {DType::kF32, {}});
+    shared = kind.shared(phrase, old, step);
+    graph.update(old, shared);
+  }
   for (std::size_t i = 0; i < parameters.size(); ++i) {
-    Update update{optimizer.phrase(), parameters[i], gradients[i], lr, step, {}};
-    for (const std::string& state : kind.states(optimizer.phrase())) {
-      update.states.push_back(
-          graph.parameter(optimizer.phrase().name + "." + state + "/" + parameters[i].name(),
-                          parameters[i].type()));
+    const Value w = parameters[i];
+    Update update{phrase, w, gradients[i], lr, step, {}, shared, 0};
+    if (optimizer.decays(w.shape())) {
+      update.weight_decay = phrase.real("weight_decay");
+      if (l1 != 0) update.g = update.g + l1 * sign(w);
+    }
+    for (const std::string& letter : kind.states(phrase, w)) {
+      update.states.push_back(state(letter, w.name(), w.type()));
     }
     const std::vector<Value> next = kind.next(update);
-    graph.update(parameters[i], next[0]);
+    graph.update(w, next[0]);
     for (std::size_t s = 0; s < update.states.size(); ++s)
       graph.update(update.states[s], next[s + 1]);
+    if (average != 0) {
+      const Value old = graph.parameter(average_name(w.name()), w.type());
+      graph.update(old, weight_average_update(old, next[0], step, average));
+    }
   }
 }
+
+std::string average_name(std::string_view parameter) { return "ema/" + std::string(parameter); }
 
 bool is_optimizer_state(std::string_view parameter) {
   return parameter.find('/') != std::string_view::npos;

@@ -8,6 +8,9 @@
 
 #include "chainrule/error.h"
 #include "chainrule/train.h"
+#include "train/full_batch.h"
+#include "train/loader.h"
+#include "train/mixing.h"
 #include "train/non_finite.h"
 
 namespace chainrule {
@@ -26,6 +29,13 @@ void check(const FitOptions& options, const Dataset& train) {
   }
   if (!std::isfinite(options.lr) || options.lr < 0) {
     throw UsageError(fmt::format("lr must be a positive number, got {}", options.lr));
+  }
+  if (!(options.label_smoothing >= 0 && options.label_smoothing < 1)) {
+    throw UsageError(fmt::format("label smoothing must be at least 0 and below 1, got {}",
+                                 options.label_smoothing));
+  }
+  if (!std::isfinite(options.mixup) || options.mixup < 0) {
+    throw UsageError(fmt::format("mixup must be at least 0, got {}", options.mixup));
   }
   if (train.x.shape()[0] == 0) throw DataError("no rows to train on");
 }
@@ -57,7 +67,8 @@ class Training {
         options_(options),
         threads_(make_thread_pool(options.threads)),
         batches_(all_rows(train.x.shape()[0]), options.batch, options.seed),
-        rate_(options.lr > 0 ? options.lr : options.optimizer.usual_rate()) {
+        rate_(options.lr > 0 ? options.lr : options.optimizer.usual_rate()),
+        loader_(train.x, options.augmentation, options.seed) {
     check_ends();
     const std::int64_t rows = train.x.shape()[0];
     const std::int64_t batch = std::min(options.batch, rows);
@@ -69,7 +80,8 @@ class Training {
       step.compile(parameters_, threads_);
     }
     if (validation_ != nullptr && validation_->x.shape()[0] > 0) {
-      predictor_.emplace(model, example_shape(), parameters_, threads_);
+      if (options.optimizer.averages()) take_averages();
+      predictor_.emplace(model, example_shape(), used_ ? used_ : parameters_, threads_);
     }
     last_good_ = parameters_->tensors();
   }
@@ -121,7 +133,9 @@ class Training {
     return Step(model_, input, static_cast<std::int64_t>(train_.classes.size()),
                 {.optimizer = options_.optimizer,
                  .clip = options_.clip,
-                 .seed = static_cast<std::int64_t>(options_.seed)});
+                 .seed = static_cast<std::int64_t>(options_.seed),
+                 .label_smoothing = options_.label_smoothing,
+                 .mixup = options_.mixup > 0});
   }
 
   std::int64_t number_of(std::int64_t epoch, std::int64_t batch) const {
@@ -136,12 +150,21 @@ class Training {
     return rate_ * learning_rate(options_.schedule, number, options_.epochs * batches_.count());
   }
 
+  std::span<std::byte> input_bytes(Program& program) const {
+    if (train_.x.dtype() == DType::kI32) {
+      return std::as_writable_bytes(program.input<std::int32_t>("x"));
+    }
+    return std::as_writable_bytes(program.input<float>("x"));
+  }
+
   // False when the loss is not finite; nothing has changed then.
-  bool run_step(Program& program, std::span<const std::int64_t> rows, std::int64_t number) {
-    gather_rows(train_.x, rows,
-                train_.x.dtype() == DType::kI32
-                    ? std::as_writable_bytes(program.input<std::int32_t>("x"))
-                    : std::as_writable_bytes(program.input<float>("x")));
+  bool run_step(Program& program, std::int64_t epoch, std::int64_t batch) {
+    const std::span<const std::int64_t> rows = batches_[batch];
+    const std::int64_t number = number_of(epoch, batch);
+    loader_.load(rows, static_cast<std::uint32_t>(epoch), input_bytes(program));
+    if (batch + 1 < batches_.count()) {
+      loader_.ahead(batches_[batch + 1], static_cast<std::uint32_t>(epoch));
+    }
     if (classifies()) {
       gather_rows(train_.labels, rows,
                   std::as_writable_bytes(program.input<std::int32_t>("target")));
@@ -150,6 +173,12 @@ class Training {
     }
     program.input<float>("lr")[0] = static_cast<float>(rate_at(number));
     program.input<float>("step")[0] = static_cast<float>(number);
+    if (options_.mixup > 0) {
+      const auto step = static_cast<std::uint32_t>(number);
+      program.input<float>("mix")[0] =
+          static_cast<float>(mixup_share(options_.mixup, options_.seed, step));
+      mixup_partners(program.input<std::int32_t>("partner"), options_.seed, step);
+    }
     return program.run();
   }
 
@@ -164,7 +193,7 @@ class Training {
     for (std::int64_t b = 0; b < batches_.count(); ++b) {
       const std::span<const std::int64_t> rows = batches_[b];
       Program& program = *step_for(rows).program;
-      if (!run_step(program, rows, number_of(epoch, b))) fail(epoch, b);
+      if (!run_step(program, epoch, b)) fail(epoch, b);
       const auto count = static_cast<std::int64_t>(rows.size());
       seen += count;
       loss += static_cast<double>(program.output<float>("loss")[0]) * static_cast<double>(count);
@@ -187,7 +216,16 @@ class Training {
     if (!all_finite(parameters_->tensors())) fail(epoch, batches_.count() - 1);
     last_good_ = parameters_->tensors();
     if (predictor_) {
+      if (used_) take_averages();
       progress_.validation = measure(model_, (*predictor_)(validation_->x), *validation_);
+    }
+  }
+
+  // Validation sees what will be used: the averages of the weights.
+  void take_averages() {
+    if (!used_) used_ = std::make_shared<Parameters>();
+    for (const auto& [name, tensor] : final_weights(model_, example_shape(), *parameters_)) {
+      used_->set(name, tensor);
     }
   }
 
@@ -210,26 +248,29 @@ class Training {
   [[noreturn]] void fail(std::int64_t epoch, std::int64_t last) {
     restore(last_good_);
     for (std::int64_t b = 0; b <= last; ++b) {
-      const std::span<const std::int64_t> rows = batches_[b];
-      const std::int64_t number = number_of(epoch, b);
+      Step& step = step_for(batches_[b]);
       const TensorMap before = parameters_->tensors();
-      const bool loss_is_finite = run_step(*step_for(rows).program, rows, number);
+      const bool loss_is_finite = run_step(*step.program, epoch, b);
       if (loss_is_finite && all_finite(parameters_->tensors())) continue;
       restore(before);
-      explain(rows, number, loss_is_finite ? "gradient" : "loss");
+      explain(step, number_of(epoch, b), loss_is_finite ? "gradient" : "loss");
     }
     throw Error("a step gave NaN or infinity once and not when it was run again");
   }
 
-  [[noreturn]] void explain(std::span<const std::int64_t> rows, std::int64_t number,
-                            const std::string& what) {
+  [[noreturn]] void explain(Step& step, std::int64_t number, const std::string& what) {
     TensorMap feed = parameters_->tensors();
-    feed.insert_or_assign("x", gather_rows(train_.x, rows));
-    feed.insert_or_assign("target", gather_rows(classifies() ? train_.labels : train_.y, rows));
-    feed.insert_or_assign("lr", Tensor::of<float>({}, {static_cast<float>(rate_at(number))}));
-    feed.insert_or_assign("step", Tensor::of<float>({}, {static_cast<float>(number)}));
-    const NonFiniteNode node =
-        first_non_finite(*step_for(rows).graph, feed).value_or(NonFiniteNode{});
+    for (const Value& input : step.graph->inputs()) {
+      // The inputs of the step that failed still lie in its program.
+      Tensor tensor(input.dtype(), input.shape());
+      const std::span<std::byte> bytes =
+          input.dtype() == DType::kI32
+              ? std::as_writable_bytes(step.program->input<std::int32_t>(input.name()))
+              : std::as_writable_bytes(step.program->input<float>(input.name()));
+      std::copy(bytes.begin(), bytes.end(), tensor.data());
+      feed.insert_or_assign(input.name(), std::move(tensor));
+    }
+    const NonFiniteNode node = first_non_finite(*step.graph, feed).value_or(NonFiniteNode{});
     const std::string cause = node.place.empty() ? std::string()
                                                  : fmt::format(": {} has {} NaN and {} Inf",
                                                                node.place, node.nans, node.infs);
@@ -251,7 +292,9 @@ class Training {
   std::shared_ptr<cpu::ThreadPool> threads_;
   Batches batches_;
   double rate_;
-  std::vector<Step> steps_;  // for a full batch, and for the last short one
+  Loader loader_;
+  std::vector<Step> steps_;           // for a full batch, and for the last short one
+  std::shared_ptr<Parameters> used_;  // with averages: what validation sees
   std::optional<Predictor> predictor_;
   TensorMap last_good_;  // at the start of the epoch
   Progress progress_;
@@ -264,6 +307,9 @@ FitResult fit(const Sequential& model, const std::shared_ptr<Parameters>& parame
               const Dataset& train, const Dataset* validation, const FitOptions& options,
               const std::function<void(const Progress&)>& report) {
   check(options, train);
+  if (options.optimizer.is_full_batch()) {
+    return fit_full_batch(model, parameters, train, validation, options, report);
+  }
   return Training(model, parameters, train, validation, options).run(report);
 }
 

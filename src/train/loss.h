@@ -7,6 +7,20 @@
 
 namespace chainrule {
 
+/// What mixup needs in a graph: each row becomes a mean of itself and its partner.
+struct Mix {
+  Value share = {};    // []
+  Value partner = {};  // i32[B]
+
+  explicit operator bool() const { return static_cast<bool>(share); }
+  Value operator()(Value x) const;
+};
+
+struct LossOptions {
+  double label_smoothing = 0;  // of classes
+  Mix mix = {};                // of the targets
+};
+
 /// Appends the loss of outputs `y`, with the target as a new input of the graph called "target".
 ///
 ///     classes > 0   target: i32[B]     cross-entropy of softmax(y), or of y itself when the last
@@ -15,7 +29,8 @@ namespace chainrule {
 ///
 /// y: [B, classes], or [B, 1]    → []
 /// throws  ShapeError when y has another shape.
-Value append_loss(const Sequential& model, Value y, std::int64_t classes);
+Value append_loss(const Sequential& model, Value y, std::int64_t classes,
+                  const LossOptions& options = {});
 
 /// True when the last layer gives probabilities.
 bool ends_in_softmax(const Sequential& model);

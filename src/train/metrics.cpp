@@ -22,12 +22,12 @@ Shape with_rows(const Shape& example, std::int64_t rows) {
 }
 
 Program prediction_program(const Sequential& model, const Shape& input,
-                           std::shared_ptr<Parameters> parameters,
+                           const std::shared_ptr<Parameters>& parameters,
                            std::shared_ptr<cpu::ThreadPool> threads) {
   Graph graph("predict");
   const Value x = graph.input("x", {model.input_dtype(), with_rows(input, kRows)});
   graph.output("y", model.build(x).output);
-  return Program(graph, std::move(parameters), {.threads = std::move(threads), .guard = {}});
+  return Program(graph, parameters, {.threads = std::move(threads), .guard = {}});
 }
 
 Metrics of_classes(const Sequential& model, const Tensor& outputs, const Dataset& data) {
@@ -74,12 +74,12 @@ Metrics of_values(const Tensor& outputs, const Dataset& data) {
 }  // namespace
 
 Predictor::Predictor(const Sequential& model, const Shape& input,
-                     std::shared_ptr<Parameters> parameters,
+                     const std::shared_ptr<Parameters>& parameters,
                      std::shared_ptr<cpu::ThreadPool> threads)
     : input_(input),
       output_(model.output_shape(input)),
       dtype_(model.input_dtype()),
-      program_(prediction_program(model, input, std::move(parameters), std::move(threads))) {}
+      program_(prediction_program(model, input, parameters, std::move(threads))) {}
 
 Tensor Predictor::operator()(const Tensor& x) {
   const std::int64_t rows = x.shape().empty() ? 0 : x.shape()[0];

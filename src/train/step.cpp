@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include "chainrule/error.h"
+#include "chainrule/gradient.h"
 #include "chainrule/ops.h"
 #include "chainrule/train.h"
 #include "train/loss.h"
@@ -17,7 +18,8 @@ std::string needed_end(const Sequential& model, std::int64_t classes) {
 }
 
 // y: [B, …, classes], a row of scores for each place of an example; mostly there is one place.
-Value classification_loss(const Sequential& model, Value y, std::int64_t classes) {
+Value classification_loss(const Sequential& model, Value y, std::int64_t classes,
+                          const LossOptions& options) {
   if (y.shape().size() < 2 || y.extent(-1) != classes) {
     const bool places = y.shape().size() > 2;
     throw ShapeError(
@@ -28,18 +30,55 @@ Value classification_loss(const Sequential& model, Value y, std::int64_t classes
   }
   Shape places = y.shape();
   places.pop_back();
-  const Value target = y.graph().input("target", {DType::kI32, places});
-  return ends_in_softmax(model) ? cross_entropy(y, target) : softmax_cross_entropy(y, target);
+  const Value labels = y.graph().input("target", {DType::kI32, places});
+  const double smoothing = options.label_smoothing;
+  const Value target = options.mix ? options.mix(one_hot(labels, classes)) : labels;
+  if (!ends_in_softmax(model)) return softmax_cross_entropy(y, target, smoothing);
+  if (smoothing == 0) return cross_entropy(y, target);
+  const Value hot = options.mix ? target : one_hot(labels, classes);
+  return cross_entropy(y, (1 - smoothing) * hot + smoothing / static_cast<double>(classes));
 }
 
-Value regression_loss(Value y) {
+Value regression_loss(Value y, const LossOptions& options) {
   if (y.shape().size() != 2 || y.extent(1) != 1) {
     throw ShapeError(
         fmt::format("the network gives {} numbers a row, but the target is one number: end it with "
                     "\"linear 1\"",
                     element_count(y.shape()) / y.extent(0)));
   }
-  return mean_squared_error(y, y.graph().input("target", {DType::kF32, y.shape()}));
+  const Value target = y.graph().input("target", {DType::kF32, y.shape()});
+  return mean_squared_error(y, options.mix ? options.mix(target) : target);
+}
+
+// Forward pass and loss.
+struct Forward {
+  Value loss;
+  std::vector<Value> trained;
+};
+
+Forward forward_pass(const Sequential& model, Value x, Value step, std::int64_t classes,
+                     const StepOptions& options) {
+  if (options.label_smoothing != 0 && classes == 0) {
+    throw UsageError("label smoothing needs a target of classes");
+  }
+  if (options.mixup && model.input_dtype() != DType::kF32) {
+    throw UsageError("mixup mixes numbers, but the network takes whole ones");
+  }
+  Graph& graph = x.graph();
+  LossOptions how{options.label_smoothing, {}};
+  if (options.mixup) {
+    how.mix = {graph.input("mix", kScalar), graph.input("partner", {DType::kI32, {x.extent(0)}})};
+    x = how.mix(x);
+  }
+  const Network network =
+      model.build(x, {.mode = Mode::kTrain, .step = step, .seed = options.seed});
+  const Value loss = append_loss(model, network.output, classes, how).named("loss");
+  graph.output("loss", loss);
+  if (classes > 0) {
+    const Value chosen = to_float(argmax(network.output));
+    graph.output("correct", sum(equal(chosen, to_float(graph.find("target")))));
+  }
+  return {loss, network.trained};
 }
 
 }  // namespace
@@ -48,8 +87,12 @@ bool ends_in_softmax(const Sequential& model) {
   return !model.layers().empty() && model.layers().back().name == "softmax";
 }
 
-Value append_loss(const Sequential& model, Value y, std::int64_t classes) {
-  return classes > 0 ? classification_loss(model, y, classes) : regression_loss(y);
+Value Mix::operator()(Value x) const { return share * x + (1 - share) * gather(x, partner); }
+
+Value append_loss(const Sequential& model, Value y, std::int64_t classes,
+                  const LossOptions& options) {
+  return classes > 0 ? classification_loss(model, y, classes, options)
+                     : regression_loss(y, options);
 }
 
 std::unique_ptr<Graph> training_step(const Sequential& model, const Shape& input,
@@ -58,16 +101,35 @@ std::unique_ptr<Graph> training_step(const Sequential& model, const Shape& input
   const Value x = graph->input("x", {model.input_dtype(), input});
   const Value lr = graph->input("lr", kScalar);
   const Value step = graph->input("step", kScalar);
-  const Network network =
-      model.build(x, {.mode = Mode::kTrain, .step = step, .seed = options.seed});
-  const Value loss = append_loss(model, network.output, classes).named("loss");
-  graph->output("loss", loss);
-  if (classes > 0) {
-    const Value chosen = to_float(argmax(network.output));
-    graph->output("correct", sum(equal(chosen, to_float(graph->find("target")))));
-  }
-  apply(options.optimizer, loss, network.trained, lr, step, options.clip);
+  const Forward forward = forward_pass(model, x, step, classes, options);
+  apply(options.optimizer, forward.loss, forward.trained, lr, step, options.clip);
   return graph;
+}
+
+std::unique_ptr<Graph> gradient_step(const Sequential& model, const Shape& input,
+                                     std::int64_t classes, const StepOptions& options) {
+  auto graph = std::make_unique<Graph>("gradient");
+  const Value x = graph->input("x", {model.input_dtype(), input});
+  const Value step = graph->input("step", kScalar);
+  const Forward forward = forward_pass(model, x, step, classes, options);
+  const std::vector<Value> gradients = gradient(forward.loss, forward.trained);
+  for (std::size_t i = 0; i < gradients.size(); ++i) {
+    graph->output(gradient_name(forward.trained[i].name()), gradients[i]);
+  }
+  return graph;
+}
+
+std::string gradient_name(std::string_view parameter) {
+  return "gradient of " + std::string(parameter);
+}
+
+TensorMap final_weights(const Sequential& model, const Shape& input, const Parameters& parameters) {
+  TensorMap weights;
+  for (const ParameterInfo& info : model.parameters(input)) {
+    const std::string average = average_name(info.name);
+    weights.emplace(info.name, parameters.at(parameters.contains(average) ? average : info.name));
+  }
+  return weights;
 }
 
 void declare_parameters(Parameters& parameters, const Graph& graph, const TensorMap& weights) {

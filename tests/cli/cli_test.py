@@ -4,9 +4,11 @@
 """
 
 import csv
+import gzip
 import io
 import os
 import stat
+import struct
 import subprocess
 import sys
 import tempfile
@@ -20,6 +22,22 @@ FLOWERS = "length,width,colour,kind\n" + "".join(
     for i in range(40))
 HOUSES = "rooms,area,price\n" + "".join(
     f"{i % 6 + 1},{i * 13 % 100},{1000 * (i % 6 + 1) + 10.5 * (i * 13 % 100)}\n" for i in range(60))
+
+
+def write_images(folder, train, test, width=5):
+    """IDX files of bars that stand (0) or lie (1); the test files are gzipped."""
+    folder.mkdir()
+    for part, count, opener, end in (("train", train, open, ""), ("t10k", test, gzip.open, ".gz")):
+        pixels = bytearray()
+        for i in range(count):
+            for row in range(4):
+                for column in range(width):
+                    lit = row == i // 2 % 4 if i % 2 else column == i // 2 % width
+                    pixels.append(255 if lit else i * 7 % 30)
+        with opener(folder / f"{part}-images-idx3-ubyte{end}", "wb") as file:
+            file.write(struct.pack(">4B3I", 0, 0, 8, 3, count, 4, width) + pixels)
+        with opener(folder / f"{part}-labels-idx1-ubyte{end}", "wb") as file:
+            file.write(struct.pack(">4BI", 0, 0, 8, 1, count) + bytes(i % 2 for i in range(count)))
 
 
 class Case(unittest.TestCase):
@@ -44,14 +62,14 @@ class Case(unittest.TestCase):
 
     def fail_with(self, code, *words, run, stdin="", leaves=()):
         """The command exits with `code`, says one line that holds `words`, and leaves no new file."""
-        before = {path.name: path.read_bytes() for path in self.root.iterdir()}
+        before = {path.name: path.read_bytes() for path in self.root.iterdir() if path.is_file()}
         result = self.run_program(*run, stdin=stdin)
         self.assertEqual(result.returncode, code, result.stdout + result.stderr)
         self.assertTrue(result.stderr.startswith("chainrule: "), result.stderr)
         self.assertEqual(result.stderr.count("\n"), 1, result.stderr)
         for word in words:
             self.assertIn(word, result.stderr)
-        after = {path.name: path.read_bytes() for path in self.root.iterdir()}
+        after = {path.name: path.read_bytes() for path in self.root.iterdir() if path.is_file()}
         for name in leaves:
             self.assertIn(name, after)
             after.pop(name)
@@ -124,8 +142,97 @@ class Works(Case):
         out = self.succeed("train", "t.csv", "--target", "kind", "--validation", "0", "-o", "x")
         self.assertIn("40 rows to train, 0 to test", out)
 
+    def test_images_are_trained_on_evaluated_and_predicted(self):
+        write_images(self.root / "shapes", 40, 12)
+        out = self.succeed("train", "shapes", "--model", "linear 8, relu, linear 2", "--epochs", "40",
+                           "-o", "m")
+        self.assertIn("shapes: 40 rows to train, 12 to test, from a file of their own", out)
+        self.assertIn("target    label (2 classes), from images of 4×5×1", out)
+        self.assertIn("network   flatten, linear 8, relu, linear 2", out)
+        self.assertIn("accuracy 100.00 % (12 of 12)", out)
+        self.assertIn("accuracy 100.00 % (12 of 12)", self.succeed("evaluate", "m", "shapes"))
+        rows = self.succeed("predict", "m", "shapes/t10k-images-idx3-ubyte.gz").split("\n")
+        self.assertEqual(rows[0], "label,p(0),p(1)")
+        self.assertEqual([row[0] for row in rows[1:5]], ["0", "1", "0", "1"])
+        # With --validation the test files stay unseen.
+        out = self.succeed("train", "shapes/train-images-idx3-ubyte", "--epochs", "2", "-o", "m",
+                           "--validation", "0.25")
+        self.assertIn("30 rows to train, 10 to test\n", out)
+        self.assertIn("network   flatten, linear 32", out)
+
+    def test_images_are_varied_mixed_and_averaged(self):
+        write_images(self.root / "shapes", 40, 12)
+        command = ["train", "shapes", "--quiet", "--epochs", "3", "--augment", "flip, crop 1", "--mixup",
+                   "0.2", "--label-smoothing", "0.1", "--optimizer", "lion ema=0.9"]
+        for name, threads in (("a", 1), ("b", 2)):
+            self.succeed(*command, "--threads", threads, "-o", name)
+        self.assertEqual((self.root / "a").read_bytes(), (self.root / "b").read_bytes())
+        self.succeed("evaluate", "a", "shapes")
+        self.fail_with(2, "--augment: column 1", '"flip"', run=["train", "shapes", "--augment", "flp"])
+        self.fail_with(2, "is for images", run=["train", "iris", "--augment", "flip"])
+
+    def test_lbfgs_trains_on_all_rows(self):
+        out = self.succeed("train", "iris", "--optimizer", "lbfgs weight_decay=0.01", "--model",
+                           "linear 3")
+        self.assertIn("training  lbfgs weight_decay=0.01, all rows at once, at most 100 steps", out)
+        self.assertRegex(out, r"accuracy (9|100)")
+        self.assertIn("network   linear 256, relu, linear 128, relu, linear 10",
+                      self.succeed("train", "digits", "--optimizer", "lbfgs", "--epochs", "2"))
+        self.fail_with(2, "dropout", "lbfgs", run=["train", "iris", "--optimizer", "lbfgs", "--model",
+                                                   "dropout 0.1, linear 3"])
+        self.fail_with(2, "schedule", run=["train", "iris", "--optimizer", "lbfgs", "--schedule",
+                                           "cosine"])
+
+    def test_a_text_is_learned_measured_and_written(self):
+        self.write("t.txt", "abcd\n" * 200)
+        out = self.succeed("train", "t.txt", "--context", "10", "--epochs", "30", "-o", "m")
+        self.assertIn("t.txt: 89 windows to train, 9 to test", out)
+        self.assertIn("target    character (5 classes), from up to 10 characters before each", out)
+        self.assertIn("network   embedding 64 vocabulary=5, lstm 128 sequence, linear 5", out)
+        self.assertIn("a character, accuracy", self.succeed("evaluate", "m", "t.txt"))
+        text = self.succeed("generate", "m", "--prompt", "cd", "--length", "30", "--temperature", "0")
+        self.assertEqual(text[:19], "cd\nabcd\nabcd\nabcd\na")
+        self.assertEqual(len(text), 33)
+        self.fail_with(2, "generate", run=["predict", "m", "t.txt"])
+        self.fail_with(1, "--prompt:1:2", '"x"', run=["generate", "m", "--prompt", "ax"])
+        self.write("short.txt", "abc")
+        self.fail_with(1, "3 characters", run=["train", "short.txt", "--context", "10"])
+
+    def test_words_are_learned_and_written(self):
+        self.write("w.txt", "anna\nbob\neve\notto\n" * 30)
+        out = self.succeed("train", "w.txt", "--words", "3", "--epochs", "40", "-o", "m")
+        self.assertIn("from the 3 characters before", out)
+        self.assertIn("network   embedding 10 vocabulary=8, flatten, linear 200, tanh, linear 8", out)
+        words = self.succeed("generate", "m", "--words", "30").split()
+        self.assertEqual(len(words), 30)
+        self.assertGreater(len([w for w in words if w in ("anna", "bob", "eve", "otto")]), 25)
+        self.assertEqual(self.succeed("generate", "m", "--words", "1", "--prompt", "ot"), "otto\n")
+        self.assertIn("characters", self.succeed("evaluate", "m", "w.txt"))
+        self.fail_with(2, "--context", "--words", run=["train", "w.txt", "--words", "3", "--context", "3"])
+        self.write("bad.txt", "j.r.\n")
+        self.fail_with(1, "bad.txt:1", run=["train", "bad.txt", "--words", "3"])
+        self.succeed("train", "iris", "--quiet", "--epochs", "1", "-o", "rows")
+        self.fail_with(2, "answers rows", run=["generate", "rows"])
+
+    def test_bad_images_are_named(self):
+        write_images(self.root / "shapes", 40, 12)
+        self.fail_with(2, "--target", run=["train", "shapes", "--target", "kind"])
+        self.write("flowers.csv", FLOWERS)
+        self.succeed("train", "shapes", "--quiet", "--epochs", "1", "-o", "m")
+        self.fail_with(2, "flowers.csv", "trained on images", run=["evaluate", "m", "flowers.csv"])
+        self.fail_with(1, "expected an IDX file", "6c 65 6e 67", run=["predict", "m", "flowers.csv"])
+        write_images(self.root / "wide", 4, 2, width=6)
+        self.fail_with(1, "images of [4, 6, 1]", "[4, 5, 1]", run=["evaluate", "m", "wide"])
+        (self.root / "wide/t10k-labels-idx1-ubyte.gz").unlink()
+        self.fail_with(2, "no file of labels", run=["evaluate", "m", "wide"])
+        (self.root / "shapes/train-labels-idx1-ubyte").unlink()
+        self.fail_with(2, "labels beside the images", run=["train", "shapes"])
+        self.write("nothing", "")
+        (self.root / "empty").mkdir()
+        self.fail_with(2, "empty", "a folder without images", run=["train", "empty"])
+
     def test_help_is_no_failure(self):
-        for command in ([], ["train"], ["evaluate"], ["predict"], ["datasets"]):
+        for command in ([], ["train"], ["evaluate"], ["predict"], ["generate"], ["datasets"]):
             self.assertIn("chainrule", self.succeed(*command, "--help"))
 
 

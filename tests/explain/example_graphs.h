@@ -34,6 +34,23 @@ inline ExampleGraph notebook() {
   return {"notebook", std::move(g), loss};
 }
 
+/// The notebook again, with softmax and the loss written out as people do in NumPy.
+inline ExampleGraph softmax_by_hand() {
+  auto g = std::make_unique<Graph>("by_hand");
+  const Value X = g->input("X", f32({3, 2}));
+  const Value labels = g->input("labels", {DType::kI32, {3}});
+  const Value W1 = g->parameter("W1", f32({2, 4}));
+  const Value b1 = g->parameter("b1", f32({4}));
+  const Value W2 = g->parameter("W2", f32({4, 2}));
+  const Value Y = one_hot(labels, 2).named("Y");
+  const Value A1 = maximum(matmul(X, W1) + b1, 0.0).named("A1");
+  const Value Z2 = matmul(A1, W2).named("Z2");
+  const Value e = exp(Z2 - max(Z2, {1}, true)).named("e");
+  const Value A2 = (e / sum(e, {1}, true)).named("A2");
+  const Value loss = (-sum(Y * log(A2 + 1e-9)) / 3.0).named("loss");
+  return {"by_hand", std::move(g), loss};
+}
+
 /// Two layers with sigmoid and the mean squared error; the bias has one axis.
 inline ExampleGraph sigmoid_network() {
   auto g = std::make_unique<Graph>("sigmoid");

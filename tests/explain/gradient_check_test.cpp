@@ -57,6 +57,7 @@ struct WrongCube {
                .elementwise = true,
                .infer = same_as_all_inputs,
                .eval = [](const Eval& e) { e.map([](double x) { return x * x * x; }); },
+               .c = "({0} * {0} * {0})",
                .grad = [](const Node& n, Value dy) -> Grads { return {dy * square(n.inputs[0])}; },
                .samples = [](Sampler&) {}})};
 };

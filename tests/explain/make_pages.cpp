@@ -48,6 +48,9 @@ int main(int count, char** arguments) {
              some_rows("iris", 4), {.optimizer = Optimizer::parse("adam")});
   write_page(folder + "/recurrent.html", "rnn 6, linear 10", as_sequences(some_rows("digits", 4)));
   write_page(folder + "/lstm.html", "lstm 4, linear 10", as_sequences(some_rows("digits", 3)));
+  write_page(folder + "/deep.html",
+             "linear 8, tanh, linear 8, tanh, linear 8, tanh, linear 8, tanh, linear 3",
+             some_rows("iris", 1));
   Dataset regression = some_rows("iris", 5);
   regression.classes.clear();
   regression.y = Tensor::of<float>({5, 1}, {1.5F, -1, 0.5F, 0, 2});

@@ -3,35 +3,19 @@
 #include "explain/notation.h"
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
-#include <unistd.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
+#include <algorithm>
 #include <string>
 
 #include "chainrule/gradient.h"
-#include "chainrule/numpy_format.h"
 #include "chainrule/ops.h"
 #include "chainrule/simplify.h"
+#include "explain/python.h"
 #include "support/samples.h"
 
 using namespace chainrule;
 
 namespace {
-
-std::string python_array(const Tensor& tensor) {
-  const Tensor f64 = tensor.as(DType::kF64);
-  std::string numbers;
-  for (const double x : f64.values<double>()) {
-    numbers += python_repr(x) + ", ";
-  }
-  const bool integers = tensor.dtype() == DType::kI32;
-  return fmt::format(
-      "np.reshape(np.array([{}], dtype={}), ({}))", numbers, integers ? "np.int64" : "np.float64",
-      fmt::format("{}{}", fmt::join(tensor.shape(), ","), tensor.shape().empty() ? "" : ","));
-}
 
 // The samples of one op as a Python function that asserts what the reference computed.
 std::string python_check(const Op& op, Notation notation, std::string& needs) {
@@ -61,15 +45,6 @@ std::string python_check(const Op& op, Notation notation, std::string& needs) {
   return text + fmt::format("check_{}()\n\n\n", op.name);
 }
 
-int run_python(const std::string& script, const std::string& name) {
-  const std::filesystem::path path =
-      std::filesystem::temp_directory_path() / fmt::format("chainrule_{}_{}.py", name, ::getpid());
-  std::ofstream(path) << script;
-  const int code = std::system(fmt::format("{} {}", CHAINRULE_PYTHON, path.string()).c_str());
-  if (code == 0 && std::getenv("KEEP") == nullptr) std::filesystem::remove(path);
-  return code;
-}
-
 }  // namespace
 
 TEST_CASE("every op's NumPy form computes what the op means") {
@@ -78,15 +53,54 @@ TEST_CASE("every op's NumPy form computes what the op means") {
   for (const Op* op : all_ops()) {
     if (!op->source) checks += python_check(*op, Notation::kNumpy, needs);
   }
-  const std::string script = R"(import numpy as np
-
-
-def same(op, got, expected):
-    got = np.asarray(got)
-    assert got.shape == expected.shape, f"{op}: shape {got.shape} for {expected.shape}"
-    np.testing.assert_allclose(np.asarray(got, dtype=float), expected, rtol=1e-12, atol=1e-14, err_msg=op)
-
-
-)" + needs + checks;
+  const std::string script = python_opening() + needs + checks;
   CHECK(run_python(script, "notation") == 0);
+}
+
+TEST_CASE("every op has a LaTeX form of balanced braces and nothing but ASCII") {
+  for (const Op* op : all_ops()) {
+    if (op->source) continue;
+    CAPTURE(op->name);
+    const Samples samples(*op);
+    for (const Value& value : samples.checked) {
+      const std::string latex = expression(value, Notation::kLatex);
+      CAPTURE(latex);
+      const auto n = [&](char c) { return std::count(latex.begin(), latex.end(), c); };
+      CHECK(n('{') == n('}'));
+      CHECK(std::all_of(latex.begin(), latex.end(), [](char c) { return c > 0; }));
+      CHECK_FALSE(latex.empty());
+    }
+  }
+}
+
+TEST_CASE("code is written as people write it") {
+  Graph g("style");
+  const Type matrix{DType::kF32, {3, 3}};
+  const Value a = g.parameter("a", matrix);
+  const Value b = g.parameter("b", matrix);
+  const Value row = g.parameter("row", {DType::kF32, {3}});
+  const auto numpy = [&](const Value& v) {
+    g.output("y" + std::to_string(g.outputs().size()), v);
+    return expression(spelled_out(g, Notation::kNumpy)->outputs().back().second, Notation::kNumpy);
+  };
+  CHECK(numpy(matmul(a, transpose(b))) == "a @ b.T");
+  CHECK(numpy(a * greater(b, 0.0)) == "a * (b > 0)");
+  CHECK(numpy(greater(a, 0.0) + greater(b, 0.0)) ==
+        "(a > 0).astype(float) + (b > 0).astype(float)");
+  CHECK(numpy((a - b) / 3.0) == "(a - b) / 3");
+  CHECK(numpy(0.5 * matmul(a, b)) == "0.5 * (a @ b)");
+  CHECK(numpy(matmul(a * b, b)) == "(a * b) @ b");
+  CHECK(numpy(1 - tanh(a) * tanh(a)) == "1 - np.tanh(a) ** 2");
+  CHECK(numpy(a - (b - a)) == "a - (b - a)");
+  CHECK(numpy(-(a * b)) == "-a * b");
+  CHECK(numpy(sum(a, {0}, true)) == "np.sum(a, axis=0, keepdims=True)");
+  CHECK(numpy(a + row) == "a + row");
+  // Broadcasting is left to NumPy only where the shape comes out the same.
+  CHECK(numpy(exp(broadcast_to(row, {3, 3}))) == "np.broadcast_to(np.exp(row), (3, 3))");
+  CHECK(numpy(sum(exp(broadcast_to(row, {3, 3})), {0})) ==
+        "np.sum(np.broadcast_to(np.exp(row), (3, 3)), axis=0)");
+  CHECK(numpy(constant(g, 2.5, {2})) == "np.full((2,), 2.5)");
+  CHECK(expression(a * 0.1, Notation::kNumpy) == "0.1 * a");
+  CHECK(expression(matmul(a, b), Notation::kLatex) == "a\\,b");
+  CHECK(expression(maximum(a, 0.0), Notation::kTorch) == "torch.clamp(a, min=0)");
 }

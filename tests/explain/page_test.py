@@ -12,7 +12,7 @@ import unittest
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from browser import Browser, find_chromium  # noqa: E402
 
-PAGES = ("iris", "digits", "adam", "regression", "recurrent", "lstm")
+PAGES = ("iris", "digits", "adam", "regression", "recurrent", "lstm", "deep")
 browser = None
 folder = None
 

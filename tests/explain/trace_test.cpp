@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include <cmath>
+
 #include "chainrule/error.h"
 #include "chainrule/train.h"
 
@@ -27,6 +29,14 @@ Trace iris_trace(const std::string& network, const TraceOptions& options = {}) {
 std::string formula(const Trace& trace, const std::string& name) {
   const TraceValue* value = trace.find(name);
   return value == nullptr ? "(none)" : value->formula;
+}
+
+// Three sequences of four numbers.
+Trace sequence_trace(const std::string& network) {
+  Dataset batch = first_rows("iris", 3);
+  batch.x = Tensor::of<float>({3, 4, 1}, {1, 2, 0, -1, 0, 1, 1, 1, -2, 0, 2, 1});
+  const Sequential model = Sequential::parse(network);
+  return trace(model, initialize(model, {4, 1}, 0), batch);
 }
 
 }  // namespace
@@ -109,13 +119,68 @@ TEST_CASE("a trace of a regression and of dropout") {
 }
 
 TEST_CASE("a trace of a recurrent layer is unrolled") {
-  Dataset batch = first_rows("iris", 3);
-  batch.x = Tensor::of<float>({3, 4, 1}, std::vector<float>{1, 2, 0, -1, 0, 1, 1, 1, -2, 0, 2, 1});
-  const Sequential model = Sequential::parse("rnn 3, linear 3");
-  const Trace t = trace(model, initialize(model, {4, 1}, 0), batch);
-  for (const TraceValue& v : t.values)
-    MESSAGE(v.layer << " " << v.name << " = " << v.formula << " " << to_string(v.numbers.shape()));
-  const Sequential lstm = Sequential::parse("lstm 3, linear 3");
-  for (const TraceValue& v : trace(lstm, initialize(lstm, {4, 1}, 0), batch).values)
-    MESSAGE(v.layer << " " << v.name << " = " << v.formula << " " << to_string(v.numbers.shape()));
+  const Trace t = sequence_trace("rnn 3, linear 3");
+  CHECK(formula(t, "X_2") == "X[:, 2, :]");
+  CHECK(formula(t, "Z1_0") == "X_0·W1 + b1");
+  CHECK(formula(t, "Z1_1") == "X_1·W1 + H1_0·U1 + b1");
+  CHECK(formula(t, "H1_1") == "tanh(Z1_1)");
+  CHECK(formula(t, "Z2") == "H1_3·W2 + b2");
+  CHECK(formula(t, "dH1_2") == "dZ1_3·U1ᵀ");
+  CHECK(formula(t, "dW1") == "X_3ᵀ·dZ1_3 + X_2ᵀ·dZ1_2 + X_1ᵀ·dZ1_1 + X_0ᵀ·dZ1_0");
+  CHECK(t.find("U1")->parameter == "1.recurrent");
+  REQUIRE(t.sequences.size() == 1);
+  CHECK(t.sequences[0].layer == 1);
+  CHECK(t.sequences[0].inputs == std::vector<std::string>{"X_0", "X_1", "X_2", "X_3"});
+  CHECK(t.sequences[0].states == std::vector<std::string>{"H1_0", "H1_1", "H1_2", "H1_3"});
+}
+
+TEST_CASE("the Jacobians of a trace are the products of those of single steps") {
+  const Trace t = sequence_trace("rnn 3, linear 3");
+  const TraceSequence& sequence = t.sequences[0];
+  const std::span<const double> u = t.find("U1")->numbers.values<double>();
+  for (std::size_t b = 0; b < 3; ++b) {
+    std::vector<double> product{1, 0, 0, 0, 1, 0, 0, 0, 1};
+    for (std::size_t step = 4; step-- > 0;) {
+      const std::span<const double> found = sequence.jacobians[step].values<double>();
+      double squares = 0;
+      for (std::size_t i = 0; i < 9; ++i) {
+        CHECK(found[b * 9 + i] == doctest::Approx(product[i]).epsilon(1e-10));
+        squares += product[i] * product[i];
+      }
+      // The spectral norm lies between the Frobenius norm and that over √3.
+      CHECK(sequence.norms[step][b] <= std::sqrt(squares) * (1 + 1e-12));
+      CHECK(sequence.norms[step][b] >= std::sqrt(squares / 3) * (1 - 1e-12));
+      // ∂h[i]/∂h_before[j] = (1 − h[i]²)·U[j, i]
+      const std::string state = sequence.states[step];
+      const std::span<const double> h = t.find(state)->numbers.values<double>();
+      std::vector<double> longer(9, 0.0);
+      for (std::size_t i = 0; i < 3; ++i) {
+        for (std::size_t k = 0; k < 3; ++k) {
+          for (std::size_t j = 0; j < 3; ++j) {
+            const double slope = 1 - h[b * 3 + k] * h[b * 3 + k];
+            longer[i * 3 + j] += product[i * 3 + k] * slope * u[j * 3 + k];
+          }
+        }
+      }
+      product = longer;
+    }
+    CHECK(sequence.norms[3][b] == doctest::Approx(1));
+  }
+}
+
+TEST_CASE("a trace names the gates of a cell, and every value has a formula and a layer") {
+  for (const char* network : {"lstm 3, linear 3", "gru 3, linear 3", "lstm 2 layers=2, linear 3",
+                              "gru 2 bidirectional, linear 3", "rnn 3 sequence, rnn 2, linear 3"}) {
+    CAPTURE(network);
+    const Trace t = sequence_trace(network);
+    for (const TraceValue& v : t.values) {
+      CAPTURE(v.name);
+      const bool given = v.part == TracePart::kInput || v.part == TracePart::kParameter;
+      CHECK(v.formula.empty() == given);
+    }
+    for (const TraceSequence& sequence : t.sequences) CHECK(sequence.layer > 0);
+  }
+  const Trace lstm = sequence_trace("lstm 3, linear 3");
+  CHECK(formula(lstm, "F1_2") == "sigmoid(Z1_2[:, 3:6])");
+  CHECK(formula(lstm, "C1_2") == "F1_2 ⊙ C1_1 + I1_2 ⊙ G1_2");
 }

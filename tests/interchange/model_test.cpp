@@ -105,7 +105,7 @@ TEST_CASE("a model file whose parts do not fit together is refused") {
   refused([](SafeTensors& f) { f.metadata["chainrule.format"] = "99"; }, "model format 99");
   refused([](SafeTensors& f) { f.metadata.erase("encoder"); }, "the metadata lack \"encoder\"");
   refused([](SafeTensors& f) { f.metadata["encoder"] = "{"; }, path);
-  refused([](SafeTensors& f) { f.metadata["input"] = "[5]"; }, "the encoder gives 4 numbers a row");
+  refused([](SafeTensors& f) { f.metadata["input"] = "[5]"; }, "the encoder gives rows of [4]");
   refused([](SafeTensors& f) { f.metadata["input"] = "x"; }, "the file is damaged");
   refused([](SafeTensors& f) { f.metadata["labels"] = "[\"a\"]"; }, "labels");
   refused([](SafeTensors& f) { f.metadata["network"] = "linear 5, rellu, linear 3"; },

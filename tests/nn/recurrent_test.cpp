@@ -7,8 +7,8 @@
 #include "chainrule/error.h"
 #include "chainrule/nn.h"
 #include "chainrule/ops.h"
-#include "chainrule/ops_recurrent.h"
 #include "chainrule/program.h"
+#include "chainrule/recurrent.h"
 #include "chainrule/train.h"
 
 using namespace chainrule;

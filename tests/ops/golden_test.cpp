@@ -13,48 +13,17 @@
 #include <string>
 
 #include "base/philox.h"
+#include "chainrule/attention.h"
 #include "chainrule/convolution.h"
 #include "chainrule/ops.h"
 #include "chainrule/program.h"
 #include "graph/op.h"
+#include "ops/golden_updates.h"
 
 using namespace chainrule;
 using nlohmann::json;
 
 namespace {
-
-using Values = std::vector<Value>;
-
-// The arguments of one case. What the builder never asked for is a misspelled name.
-class Arguments {
- public:
-  explicit Arguments(const json& values) : values_(values) {}
-
-  bool has(const char* name) const { return values_.contains(name) && (asked_.insert(name), true); }
-  double real(const char* name) const { return get<double>(name); }
-  std::int64_t integer(const char* name) const { return get<std::int64_t>(name); }
-  Shape integers(const char* name) const { return get<Shape>(name); }
-  Shape axes() const { return has("axes") ? integers("axes") : Shape{}; }
-  void set(double& option, const char* name) const {
-    if (has(name)) option = real(name);
-  }
-  void set(bool& option, const char* name) const {
-    if (has(name)) option = integer(name) != 0;
-  }
-  bool all_asked() const { return asked_.size() == values_.size(); }
-
- private:
-  template <typename T>
-  T get(const char* name) const {
-    asked_.insert(name);
-    return values_.at(name).get<T>();
-  }
-
-  const json& values_;
-  mutable std::set<std::string> asked_;
-};
-
-using Build = std::function<Values(Graph&, const Values&, const Arguments&)>;
 
 Build of(Value (*f)(Value)) {
   return [f](Graph&, const Values& x, const Arguments&) { return Values{f(x.at(0))}; };
@@ -108,38 +77,8 @@ Window window_of(const Arguments& a) {
   return window;
 }
 
-Values sgd(Graph&, const Values& x, const Arguments& a) {
-  SgdOptions options;
-  a.set(options.momentum, "momentum");
-  a.set(options.nesterov, "nesterov");
-  a.set(options.weight_decay, "weight_decay");
-  if (x.size() == 3) return sgd_update(x[0], {}, x[1], x[2], options);
-  return sgd_update(x.at(0), x.at(1), x.at(2), x.at(3), options);
-}
-
-Values rmsprop(Graph&, const Values& x, const Arguments& a) {
-  RmspropOptions options;
-  a.set(options.decay, "decay");
-  a.set(options.epsilon, "epsilon");
-  a.set(options.centered, "centered");
-  a.set(options.momentum, "momentum");
-  a.set(options.weight_decay, "weight_decay");
-  return rmsprop_update(x.at(0), Values(x.begin() + 1, x.end() - 2), x[x.size() - 2], x.back(),
-                        options);
-}
-
-Values adam(Graph&, const Values& x, const Arguments& a) {
-  AdamOptions options;
-  a.set(options.beta1, "beta1");
-  a.set(options.beta2, "beta2");
-  a.set(options.epsilon, "epsilon");
-  a.set(options.weight_decay, "weight_decay");
-  a.set(options.decoupled, "decoupled");
-  return adam_update(x.at(0), x.at(1), x.at(2), x.at(3), x.at(4), x.at(5), options);
-}
-
-// Every public function of ops.h, each overload under a name of its own.
-std::map<std::string, Build> builders() {
+// Every public function of ops.h but the updates, each overload under a name of its own.
+std::map<std::string, Build> builders_of_values() {
   using One = Value (*)(Value);
   using Two = Value (*)(Value, Value);
   using Right = Value (*)(Value, double);
@@ -262,6 +201,22 @@ std::map<std::string, Build> builders() {
     return Values{
         dropout(x.at(0), a.real("rate"), x.at(1), a.integer("seed"), a.integer("stream"))};
        }},
+      {"sin", of(One{sin})},
+      {"cos", of(One{cos})},
+      {"arange",
+       [](Graph& g, const Values&, const Arguments& a) {
+    return Values{arange(g, a.integer("count"))};
+       }},
+      {"attention",
+       [](Graph&, const Values& x, const Arguments& a) {
+    return Values{attention(x.at(0), x.at(1), x.at(2), a.integer("causal") != 0)};
+       }},
+      {"rotary", of(One{[](Value x) {
+    return rotary(x); }})},
+      {"sinusoidal_positions",
+       [](Graph& g, const Values&, const Arguments& a) {
+    return Values{sinusoidal_positions(g, a.integer("length"), a.integer("features"))};
+       }},
       {"unfold",
        [](Graph&, const Values& x, const Arguments& a) {
     return Values{unfold(x.at(0), window_of(a), a.has("outside") ? a.real("outside") : 0)};
@@ -288,10 +243,13 @@ std::map<std::string, Build> builders() {
        [](Graph&, const Values& x, const Arguments& a) {
     return Values{average_pool2d(x.at(0), window_of(a))};
        }},
-      {"sgd_update", sgd},
-      {"rmsprop_update", rmsprop},
-      {"adam_update", adam},
   };
+}
+
+std::map<std::string, Build> builders() {
+  std::map<std::string, Build> all = builders_of_values();
+  all.merge(update_builders());
+  return all;
 }
 
 const json& golden() {

@@ -95,6 +95,7 @@ TEST_CASE("a planted wrong rule is caught") {
       .elementwise = true,
       .infer = same_as_all_inputs,
       .eval = [](const Eval& e) { e.map([](double x) { return x * x * x; }); },
+      .c = {"{0} * {0} * {0}", Binding::kProduct},
       .grad = [](const Node& n, Value dy) -> Grads { return {dy * square(n.inputs[0])}; },
       .samples =
           [](Sampler& s) {

@@ -20,6 +20,9 @@ import mpmath
 import numpy as np
 from mpmath import mp, mpf
 
+from golden_random import random_numbers
+from golden_updates import updates
+
 mp.dps = 50
 INF = math.inf
 NAN = math.nan
@@ -376,117 +379,6 @@ def losses():
                 lambda v: v * v / 2 if abs(v) <= delta else delta * (abs(v) - delta / 2), r)), arguments)
 
 
-# ── random numbers ───────────────────────────────────────────────────────────
-# Philox 4×32-10 as the paper states it: S-boxes of a multiplication, the keys a Weyl sequence.
-
-def philox(counter, key):
-    c, k = list(counter), list(key)
-    for _ in range(10):
-        high0, low0 = divmod(c[0] * 0xD2511F53, 2**32)
-        high1, low1 = divmod(c[2] * 0xCD9E8D57, 2**32)
-        c = [high1 ^ c[1] ^ k[0], low1, high0 ^ c[3] ^ k[1], low0]
-        k = [(k[0] + 0x9E3779B9) % 2**32, (k[1] + 0xBB67AE85) % 2**32]
-    return c
-
-
-# The known answers that come with Random123 (kat_vectors, "philox4x32 10").
-KNOWN_ANSWERS = [
-    ([0] * 4, [0] * 2, [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
-    ([0xFFFFFFFF] * 4, [0xFFFFFFFF] * 2, [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]),
-    ([0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344], [0xA4093822, 0x299F31D0],
-     [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1]),
-]
-
-
-def uniforms(count, seed, stream, step):
-    words = []
-    for block in range((count + 3) // 4):
-        words += philox([block % 2**32, block >> 32, stream, step], [seed % 2**32, seed >> 32])
-    return np.array([(w >> 8) / 2**24 for w in words[:count]])
-
-
-def random_numbers():
-    for counter, key, answer in KNOWN_ANSWERS:
-        assert philox(counter, key) == answer
-    streams = [((4,), 0, 0, 0), ((3, 5), 42, 7, 3), ((2, 3), 0x123456789ABCDEF, 1, 1000)]
-    for shape, seed, stream, step in streams:
-        count = math.prod(shape)
-        arguments = {"shape": list(shape), "seed": seed, "stream": stream}
-        case("random_uniform", [reals(step)], uniforms(count, seed, stream, step).reshape(shape), arguments)
-        u = exact(uniforms(2 * count, seed, stream, step))
-        normal = mapped(lambda a, b: mp.sqrt(-2 * mp.log(1 - a)) * mp.cos(2 * mp.pi * b), u[0::2], u[1::2])
-        case("random_normal", [reals(step)], normal.reshape(shape), arguments, absolute=1e-14, float32=1e-6,
-             why="cos near its zeros")
-        x = uniform(shape)
-        for rate in [0.0, 0.25]:
-            keep = uniforms(count, seed, stream, step).reshape(shape) >= rate
-            case("dropout", [x, reals(step)], np.where(keep, exact(x) / (1 - mpf(rate)), mpf(0)),
-                 {"rate": rate, "seed": seed, "stream": stream})
-
-
-# ── parameter updates ────────────────────────────────────────────────────────
-
-UPDATE = dict(absolute=1e-15, float32=2e-6, why="a sum of terms of both signs")
-
-
-def updates():
-    shape = (2, 5)
-
-    def fresh(low=-1, high=1):
-        return uniform(shape, low, high)
-
-    lr, step = reals(0.125), reals(3)
-    for momentum, nesterov, decay in [(0, 0, 0), (0, 0, 0.1), (0.9, 0, 0), (0.9, 1, 0), (0.9, 1, 0.1),
-                                      (0.5, 0, 0.1)]:
-        w, v, g = fresh(), fresh(), fresh()
-        arguments = {"momentum": momentum, "nesterov": nesterov, "weight_decay": decay}
-        d = exact(g) + mpf(decay) * exact(w)
-        if momentum == 0:
-            case("sgd_update", [w, g, lr], exact(w) - mpf(0.125) * d, arguments, **UPDATE)
-            continue
-        next_v = mpf(momentum) * exact(v) + d
-        direction = d + mpf(momentum) * next_v if nesterov else next_v
-        case("sgd_update", [w, v, g, lr], [exact(w) - mpf(0.125) * direction, next_v], arguments, **UPDATE)
-
-    for rho, epsilon, centered, momentum, decay in [(None, None, 0, 0, 0), (0.9, 1e-6, 1, 0, 0),
-                                                    (0.9, 1e-6, 0, 0.9, 0), (0.95, 0.01, 1, 0.9, 0.1)]:
-        w, g, s, a, v = fresh(), fresh(), fresh(0.2, 1), fresh(-0.3, 0.3), fresh()
-        arguments = {"centered": centered, "momentum": momentum, "weight_decay": decay}
-        if rho is not None:
-            arguments |= {"decay": rho, "epsilon": epsilon}
-        r, e = mpf(rho or 0.99), mpf(epsilon or 1e-8)
-        d = exact(g) + mpf(decay) * exact(w)
-        next_s = r * exact(s) + (1 - r) * d**2
-        inputs, states = [w, s], [next_s]
-        spread = next_s
-        if centered:
-            next_a = r * exact(a) + (1 - r) * d
-            spread = next_s - next_a**2
-            inputs.append(a)
-            states.append(next_a)
-        u = d / (mapped(mp.sqrt, spread) + e)
-        if momentum:
-            u = mpf(momentum) * exact(v) + u
-            inputs.append(v)
-            states.append(u)
-        case("rmsprop_update", [*inputs, g, lr], [exact(w) - mpf(0.125) * u, *states], arguments, **UPDATE)
-
-    for arguments in [{}, {"weight_decay": 0.1}, {"weight_decay": 0.1, "decoupled": 1}, {"decoupled": 1},
-                      {"beta1": 0.8, "beta2": 0.99, "epsilon": 0.001}]:
-        for t in [1, 3, 1000]:
-            w, m, v, g = fresh(), fresh(), fresh(0.1, 1), fresh()
-            b1, b2 = mpf(arguments.get("beta1", 0.9)), mpf(arguments.get("beta2", 0.999))
-            decay, decoupled = mpf(arguments.get("weight_decay", 0)), arguments.get("decoupled", 0)
-            d = exact(g) if decoupled else exact(g) + decay * exact(w)
-            next_m = b1 * exact(m) + (1 - b1) * d
-            next_v = b2 * exact(v) + (1 - b2) * d**2
-            u = (next_m / (1 - b1**t)) / (mapped(mp.sqrt, next_v / (1 - b2**t))
-                                          + mpf(arguments.get("epsilon", 1e-8)))
-            kept = exact(w) * (1 - mpf(0.125) * decay) if decoupled else exact(w)
-            case("adam_update", [w, m, v, g, lr, reals(t)], [kept - mpf(0.125) * u, next_m, next_v],
-                 arguments, **UPDATE)
-
-
 def window_shape(x, kernel, stride, dilation, before, after):
     return [(x.shape[a + 1] + before[a] + after[a] - dilation[a] * (kernel[a] - 1) - 1) // stride[a] + 1
             for a in (0, 1)]
@@ -551,8 +443,45 @@ def images():
         case("conv2d_transpose", [dy, weights], transposed, bare | size, **sums)
 
 
+def attention():
+    x = uniform((3, 4), -6, 6)
+    case("sin", [x], mapped(mp.sin, x), absolute=1e-16, float32=1e-6, why="near a zero of the sine")
+    case("cos", [x], mapped(mp.cos, x), absolute=1e-16, float32=1e-6, why="near a zero of the cosine")
+    case("arange", [], np.arange(5.0), {"count": 5})
+    sums = {"absolute": 1e-15, "float32": 2e-6, "why": "a weighted mean of numbers of both signs"}
+    for causal, (rows, read) in [(0, (3, 5)), (1, (4, 4))]:
+        q, k, v = uniform((2, rows, 6)), uniform((2, read, 6)), uniform((2, read, 3))
+        y = exact(np.zeros((2, rows, 3)))
+        for b, t in np.ndindex(2, rows):
+            scores = exact(k[b]) @ exact(q[b, t]) / mp.sqrt(6)
+            weights = mapped(mp.exp, scores)
+            if causal:
+                weights[t + 1:] = mpf(0)
+            y[b, t] = weights @ exact(v[b]) / sum(weights)
+        case("attention", [q, k, v], y, {"causal": causal}, **sums)
+    x = uniform((2, 5, 6))
+    turned = exact(np.zeros(x.shape))
+    places = exact(np.zeros((5, 6)))
+    for t, i in np.ndindex(5, 3):
+        angle = t * mpf(10000) ** (-mpf(i) / 3)
+        a, b = exact(x[:, t, i]), exact(x[:, t, i + 3])
+        turned[:, t, i], turned[:, t, i + 3] = (a * mp.cos(angle) - b * mp.sin(angle),
+                                                a * mp.sin(angle) + b * mp.cos(angle))
+        places[t, i], places[t, i + 3] = mp.sin(angle), mp.cos(angle)
+    case("rotary", [x], turned, **sums)
+    case("sinusoidal_positions", [], places, {"length": 5, "features": 6}, **sums)
+
+
+def draws():
+    random_numbers(case, uniform, reals, exact, mapped)
+
+
+def parameter_updates():
+    updates(case, uniform, reals, exact, mapped)
+
+
 def main():
-    for part in [arithmetic, functions, shapes, reductions, products, losses, random_numbers, updates, images]:
+    for part in [arithmetic, functions, shapes, reductions, products, losses, draws, parameter_updates, images, attention]:
         part()
     path = Path(__file__).resolve().parent.parent / "golden" / "ops.json"
     lines = ",\n".join(json.dumps(c, separators=(",", ":"), allow_nan=False) for c in cases)

@@ -9,8 +9,8 @@
 #include "chainrule/error.h"
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
-#include "chainrule/ops_recurrent.h"
 #include "chainrule/program.h"
+#include "chainrule/recurrent.h"
 
 using namespace chainrule;
 using nlohmann::json;

@@ -111,7 +111,13 @@ TEST_CASE("a compiled training step does what the reference interpreter does") {
         Case{"linear 9, elu, linear 6, silu, linear 4, softplus, linear 3",
              "rmsprop centered momentum=0.5",
              {.value = 0.02}},
-        Case{"linear 3, softmax", "adamw", {}}}) {
+        Case{"linear 3, softmax", "adamw", {}},
+        Case{"linear 7, tanh, linear 3", "adamw amsgrad weight_decay=0.1 ema=0.9", {}},
+        Case{"linear 7, tanh, linear 3", "nadam weight_decay=0.1", {.value = 0.02}},
+        Case{"linear 7, tanh, linear 3", "adagrad l1=0.01 ema=0.5", {}},
+        Case{"linear 7, tanh, linear 3", "adadelta epsilon=0.001", {.norm = 0.1}},
+        Case{"linear 7, tanh, linear 3", "lion ema=0.9", {}},
+        Case{"linear 20, tanh, linear 3", "muon ema=0.9", {}}}) {
     CAPTURE(c.model);
     const Sequential model = Sequential::parse(c.model);
     const Dataset data = builtin_rows("iris", 40, 70);

@@ -20,6 +20,7 @@ constexpr std::pair<std::string_view, Fn> kFunctions[] = {
     {"where", Fn::kWhere},       {"exp", Fn::kExp},
     {"log", Fn::kLog},           {"sqrt", Fn::kSqrt},
     {"abs", Fn::kAbs},           {"sign", Fn::kSign},
+    {"sin", Fn::kSin},           {"cos", Fn::kCos},
     {"erf", Fn::kErf},           {"relu", Fn::kRelu},
     {"sigmoid", Fn::kSigmoid},   {"tanh", Fn::kTanh},
     {"softplus", Fn::kSoftplus}, {"to_float", Fn::kFromInt},

@@ -2,6 +2,7 @@
 // blocks are finished by a chain while in cache, and parameter updates, also right behind the
 // product that makes the gradient, so that the gradient itself is never stored.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <map>
 #include <optional>
@@ -12,6 +13,7 @@
 #include "backend/cpu/product_plans.h"
 #include "backend/cpu/slices.h"
 #include "backend/cpu/update.h"
+#include "backend/cpu/update_chain.h"
 #include "chainrule/error.h"
 #include "compiler/passes.h"
 
@@ -344,12 +346,33 @@ InstructionPtr lower_adam(const Binding& binding, const Node& root, const Node* 
       });
 }
 
+// An update without a kernel of its own.
+InstructionPtr lower_any_update(const Binding& binding, const Node& root, const Node* matmul) {
+  constexpr std::size_t kMostArrays = 8;
+  const Update update = update_of(binding, root);
+  if (update.next.size() > kMostArrays) throw Error("an update of more than 8 arrays");
+  const auto chain = std::make_shared<UpdateChain>(root);
+  return lower_update(
+      binding, matmul, update,
+      [chain](const std::vector<Scalar>& scalars) {
+        std::array<double, UpdateChain::kMostScalars> values{};
+        for (std::size_t i = 0; i < scalars.size(); ++i) values[i] = scalars[i].get();
+        return chain->scalars(values);
+      },
+      [chain](const UpdateChain::Scalars& scalars, const Update& u, auto... gradient) {
+        std::array<float*, kMostArrays> arrays{};
+        for (std::size_t i = 0; i < u.next.size(); ++i) arrays[i] = u.next[i].f32();
+        chain->run(scalars, std::span(arrays.data(), u.next.size()), gradient...);
+      });
+}
+
 InstructionPtr lower_fused(const Binding& binding) {
   const Node& root = binding.node.body->outputs().front().second.node();
   const Node* matmul = find_product(binding.node);
   if (is(root, "sgd")) return lower_sgd(binding, root, matmul);
   if (is(root, "rmsprop")) return lower_rmsprop(binding, root, matmul);
-  if (is(root, "adam")) return lower_adam(binding, root, matmul);
+  if (is(root, "adam") && root.types.size() == 3) return lower_adam(binding, root, matmul);
+  if (root.op->update) return lower_any_update(binding, root, matmul);
   return matmul == nullptr ? lower_chain(binding) : lower_product_chain(binding, *matmul);
 }
 

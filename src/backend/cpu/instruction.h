@@ -95,6 +95,7 @@ struct Kernel {
   std::string_view op;
   Lower lower;
   bool (*suits)(const Node& node) = nullptr;  // none: every node of that op
+  int overwrites = -1;  // the input, of the same type, over which output 0 may be written
 };
 
 /// The tables of kernels, one a file; an op in one of them needs no expansion.

@@ -23,18 +23,20 @@ Key key(const Value& v) { return {v.node().id, v.index()}; }
 
 GraphPtr optimise(const Graph& graph) {
   // A graph that was fused before is taken apart, so that fusion sees all of it.
+  // An update whose expansion is elementwise runs as one chain.
   const auto has_kernel = [](const Node& n) {
-    return !is(n, "fused") && find_kernel(n) != nullptr;
+    return !is(n, "fused") && (find_kernel(n) != nullptr || n.op->one_pass);
   };
   // Simplified before expansion, for the rules that know macro ops by name, and again after it.
   GraphPtr g = simplify(*expand_macros(*simplify(graph), has_kernel));
   return fuse(*reuse_relu(*pool_before_relu(*fold_transposes(*g))));
 }
 
-// Primitives alone, for a tiny program; Adam stays whole, as 1 − β₂ᵗ needs more digits than a
-// register's.
+// Primitives alone, for a tiny program; Adam and its like stay whole, as 1 − β₂ᵗ needs more digits
+// than a register's.
 GraphPtr as_primitives(const Graph& graph) {
-  return simplify(*expand_macros(*simplify(graph), [](const Node& n) { return is(n, "adam"); }));
+  return simplify(
+      *expand_macros(*simplify(graph), [](const Node& n) { return n.op->exact_scalars; }));
 }
 
 // The update op at the end of a fused node, if that is what it is.
@@ -92,6 +94,7 @@ class Lowering {
     }
     for (const auto& [name, value] : graph().outputs()) kept_.insert(key(value));
     for (const auto& [parameter, next] : graph().updates()) next_of_[key(next)] = parameter;
+    find_final_updates();
     for (const Node& node : graph().nodes()) {
       if (!node.op->source && !is_final_update(node)) order_.push_back(&node);
     }
@@ -102,14 +105,24 @@ class Lowering {
     }
   }
 
-  // An update whose outputs nothing reads but the parameters they are for.
-  bool is_final_update(const Node& node) const {
-    if (update_root(node) == nullptr) return false;
-    for (std::size_t i = 0; i < node.types.size(); ++i) {
-      if (readers_.contains({node.id, i}) || kept_.contains({node.id, i})) return false;
+  // Updates whose outputs nothing reads but the parameters they are for and other such updates: the
+  // average of a weight reads the weight's next value.
+  void find_final_updates() {
+    for (auto node = graph().nodes().rbegin(); node != graph().nodes().rend(); ++node) {
+      if (update_root(*node) == nullptr) continue;
+      bool is_final = true;
+      for (std::size_t i = 0; i < node->types.size(); ++i) {
+        const auto readers = readers_.find({node->id, i});
+        is_final = is_final && !kept_.contains({node->id, i}) &&
+                   (readers == readers_.end() ||
+                    std::all_of(readers->second.begin(), readers->second.end(),
+                                [&](const Node* reader) { return is_final_update(*reader); }));
+      }
+      if (is_final) final_updates_.insert(node->id);
     }
-    return true;
   }
+
+  bool is_final_update(const Node& node) const { return final_updates_.contains(node.id); }
 
   // The parameter over which output i of an update may be written: the one that it is the next
   // value of, when the update itself is the only late reader of the old value.
@@ -130,6 +143,16 @@ class Lowering {
       return reader != &node && is_final_update(*reader);
     });
     return alone ? std::optional(parameter) : std::nullopt;
+  }
+
+  // The input over which a kernel may write output i, when nobody else reads it or its array.
+  std::optional<Value> dying_input(const Node& node, std::size_t i) const {
+    const Kernel* kernel = find_kernel(node);
+    if (i != 0 || kernel == nullptr || kernel->overwrites < 0) return std::nullopt;
+    const Value input = node.inputs[static_cast<std::size_t>(kernel->overwrites)];
+    const bool alone = readers_.at(key(input)).size() == 1 && !is(input, "reshape") &&
+                       !kept_.contains(key(input)) && !next_of_.contains(key(input));
+    return alone && input.type() == node.types[i] ? std::optional(input) : std::nullopt;
   }
 
   // ── memory ──
@@ -195,6 +218,13 @@ class Lowering {
         if (const std::optional<Value> parameter = in_place(node, i)) {
           slot_[key(v)] = slot_.at(key(*parameter));
           continue;
+        }
+        if (const std::optional<Value> input = dying_input(node, i)) {
+          if (const auto found = buffer_of.find(key(storage(*input))); found != buffer_of.end()) {
+            buffer_of[key(v)] = found->second;
+            slot_[key(v)] = slots[found->second];
+            continue;
+          }
         }
         buffer_of[key(v)] = buffers.size();
         slots.push_back(new_slot(v));
@@ -309,6 +339,7 @@ class Lowering {
   std::map<Key, std::vector<const Node*>> readers_;
   std::map<Key, Value> next_of_;  // an update's output → its parameter
   std::set<Key> kept_;
+  std::set<std::int64_t> final_updates_;
   std::map<Key, Slot*> slot_;
 };
 

@@ -139,7 +139,14 @@ InstructionPtr lower_one_hot(const Binding& binding) {
   });
 }
 
+InstructionPtr lower_arange(const Binding& binding) {
+  return instruction([y = binding.out[0]](const Machine&) {
+    for (std::int64_t i = 0; i < y.size(); ++i) y.f32()[i] = static_cast<float>(i);
+  });
+}
+
 constexpr Kernel kKernels[] = {
+    {"arange", lower_arange},
     {"broadcast_to", lower_broadcast_to},
     {"transpose", lower_transpose},
     {"slice", lower_slice},

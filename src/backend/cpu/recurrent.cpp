@@ -299,11 +299,13 @@ class Backward {
     stride_ = copied_a_stride(columns_);
     panels_ = pieces_.take(e_.unit_blocks() * kPanel * columns_);
     operand_ = pieces_.take(2 * e_.rows * stride_);
+    sum_floats_ = static_cast<std::int64_t>(cell.arguments) * cell.gates * kPanel;
+    sums_ = pieces_.take(e_.chunks() * sum_floats_);
   }
 
   std::size_t shared_bytes() const { return pieces_.bytes(); }
   std::size_t scratch_bytes() const {
-    return static_cast<std::size_t>(e_.most_rows() * kPanel) * sizeof(float);
+    return static_cast<std::size_t>(e_.most_rows() * kPanel + sum_floats_) * sizeof(float);
   }
   double flop() const {
     return 2.0 * static_cast<double>(e_.rows * e_.steps * e_.units) * static_cast<double>(columns_);
@@ -315,16 +317,18 @@ class Backward {
     for (std::size_t s = 0; s < cell_.states; ++s) {
       std::copy_n(in_[3 + cell_.saved_states + s].f32(), e_.rows * e_.units, carry(s));
     }
+    std::fill_n(shared + sums_, e_.chunks() * sum_floats_, 0.0F);
     // One more than there are steps: the last brings what goes back into h0.
     for (std::int64_t i = 0; i <= e_.steps; ++i) {
       machine.pool->run(e_.chunks(), [&](std::int64_t chunk, int worker) {
-        step(i, part_of(e_, chunk), shared, reinterpret_cast<float*>(machine.scratch_of(worker)));
+        step(i, chunk, shared, reinterpret_cast<float*>(machine.scratch_of(worker)));
       });
     }
+    add_up(shared);
   }
 
  private:
-  float* carry(std::size_t state) const { return out_[cell_.arguments + state].f32(); }
+  float* carry(std::size_t state) const { return out_[2 * cell_.arguments + state].f32(); }
   const std::int32_t* lengths() const {
     const std::size_t fixed = 3 + cell_.saved_states + cell_.states;
     return in_.size() > fixed ? in_[fixed].i32() : nullptr;
@@ -337,7 +341,25 @@ class Backward {
                std::min(kPanel, e_.units - unit), shared + panels_ + block * kPanel * columns_);
   }
 
-  void step(std::int64_t i, const Part& p, float* shared, float* product) const {
+  // The sums over rows and steps, from those of the chunks.
+  void add_up(const float* shared) const {
+    for (std::size_t a = 0; a < cell_.arguments; ++a) {
+      float* const out = out_[cell_.arguments + a].f32();
+      std::fill_n(out, columns_, 0.0F);
+      for (std::int64_t chunk = 0; chunk < e_.chunks(); ++chunk) {
+        const Part p = part_of(e_, chunk);
+        const float* from = shared + sums_ + chunk * sum_floats_ +
+                            static_cast<std::int64_t>(a) * cell_.gates * kPanel;
+        for (std::int64_t g = 0; g < cell_.gates; ++g, from += kPanel) {
+          float* const to = out + g * e_.units + p.unit;
+          for (std::int64_t c = 0; c < p.units; ++c) to[c] += from[c];
+        }
+      }
+    }
+  }
+
+  void step(std::int64_t i, std::int64_t chunk, float* shared, float* product) const {
+    const Part p = part_of(e_, chunk);
     const std::int64_t operand_floats = e_.rows * stride_;
     const float* const later = shared + operand_ + (i + 1) % 2 * operand_floats + p.row * stride_;
     float* const now = shared + operand_ + i % 2 * operand_floats + p.row * stride_;
@@ -368,13 +390,19 @@ class Backward {
     tile.dy_stride = e_.steps * e_.units;
     tile.product = i > 0 ? product : nullptr;
     for (std::size_t s = 0; s < cell_.states; ++s) tile.carry[s] = carry(s) + at;
+    // A step's sums first, then those over the steps: fewer terms in a row, less rounding.
+    float* const step_sums = product + e_.most_rows() * kPanel;
+    std::fill_n(step_sums, sum_floats_, 0.0F);
     for (std::size_t a = 0; a < cell_.arguments; ++a) {
       tile.arguments[a] = out_[a].f32() + (t * e_.rows + p.row) * columns_ + p.unit;
+      tile.sums[a] = step_sums + static_cast<std::int64_t>(a) * cell_.gates * kPanel;
     }
     tile.arguments_stride = columns_;
     tile.operand = now + p.unit;
     tile.operand_stride = stride_;
     kernel_(tile);
+    float* const sums = shared + sums_ + chunk * sum_floats_;
+    for (std::int64_t k = 0; k < sum_floats_; ++k) sums[k] += step_sums[k];
   }
 
   const Cell& cell_;
@@ -385,9 +413,11 @@ class Backward {
   Extents e_{};
   std::int64_t columns_ = 0;
   std::int64_t stride_ = 0;
+  std::int64_t sum_floats_ = 0;  // of a chunk
   Pieces pieces_;
   std::int64_t panels_ = 0;  // offsets in shared memory
   std::int64_t operand_ = 0;
+  std::int64_t sums_ = 0;
 };
 
 // ── the table ────────────────────────────────────────────────────────────────
@@ -405,11 +435,15 @@ InstructionPtr lower_pass(const Binding& binding, const Cell& cell) {
   return made;
 }
 
+constexpr int kGates = 1;  // the input over which a backward op may write its first output
+
 constexpr Kernel kKernels[] = {
     {"rnn", [](const Binding& b) { return lower_pass<Forward>(b, rnn_cell(b.node)); }},
-    {"rnn_backward", [](const Binding& b) { return lower_pass<Backward>(b, rnn_cell(b.node)); }},
+    {"rnn_backward", [](const Binding& b) { return lower_pass<Backward>(b, rnn_cell(b.node)); },
+     nullptr, kGates},
     {"lstm", [](const Binding& b) { return lower_pass<Forward>(b, kLstm); }},
-    {"lstm_backward", [](const Binding& b) { return lower_pass<Backward>(b, kLstm); }},
+    {"lstm_backward", [](const Binding& b) { return lower_pass<Backward>(b, kLstm); }, nullptr,
+     kGates},
     {"gru", [](const Binding& b) { return lower_pass<Forward>(b, kGru); }},
     {"gru_backward", [](const Binding& b) { return lower_pass<Backward>(b, kGru); }},
 };

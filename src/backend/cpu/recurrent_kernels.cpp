@@ -143,6 +143,8 @@ struct RowBack {
   template <class Access>
   HWY_INLINE void argument(int which, std::int64_t index, V v, std::size_t i, Access access) const {
     access.store(v, t.arguments[which] + row * t.arguments_stride + index * t.stride + i);
+    float* const sum = t.sums[which] + index * kPanelColumns + i;
+    access.store(hn::Add(access.load(sum), v), sum);
   }
   template <class Access>
   HWY_INLINE void operand(std::int64_t index, V v, std::size_t i, Access access) const {

@@ -41,8 +41,9 @@ struct RecurrentTileBackward {
   /// In: the rest of the cotangents of the states after the step; out: of those before it, but for
   /// what the next product brings.
   float* carry[2];
-  float* arguments[2];  // cotangents of the gates' arguments, `stride` apart
+  float* arguments[2];  // cotangents of the gates' arguments, `stride` apart; may lie over gates
   std::int64_t arguments_stride;
+  float* sums[2];  // of the arguments over rows: groups of kPanelColumns, to which it adds
   float* operand;  // those that the next product reads, once more
   std::int64_t operand_stride;
 };

@@ -33,12 +33,14 @@ Array fed(const Node& node, const TensorMap& feed) {
 
 Arrays run(const Node& node, std::span<const Array* const> in);
 
-// Every node of a graph in turn. source_value(node) gives the array of an input or parameter.
+// The nodes of a graph that have no values yet, in turn. source_value(node) gives the array of an
+// input or parameter.
 template <typename F>
-std::vector<Arrays> run_all(const Graph& graph, Precision precision, F source_value) {
-  std::vector<Arrays> values(graph.nodes().size());
-  for (const Node& node : graph.nodes()) {
-    Arrays& out = values[static_cast<std::size_t>(node.id)];
+void run_rest(const Graph& graph, Precision precision, std::vector<Arrays>& values,
+              F source_value) {
+  for (std::size_t i = values.size(); i < graph.nodes().size(); ++i) {
+    const Node& node = graph.nodes()[i];
+    Arrays out;
     if (node.op->source) {
       out = {source_value(node)};
     } else {
@@ -53,8 +55,8 @@ std::vector<Arrays> run_all(const Graph& graph, Precision precision, F source_va
         for (double& x : array.data) x = static_cast<double>(static_cast<float>(x));
       }
     }
+    values.push_back(std::move(out));
   }
-  return values;
 }
 
 // The expansion of a macro node, in a graph of its own.
@@ -66,9 +68,9 @@ Arrays run_expansion(const Node& node, std::span<const Array* const> in) {
     inputs.push_back(graph.input(name, input.type()));
   }
   const std::vector<Value> results = expand_onto(node, inputs);
-  const std::vector<Arrays> values = run_all(graph, Precision::kFloat64, [&](const Node& source) {
-    return *in[static_cast<std::size_t>(source.id)];
-  });
+  std::vector<Arrays> values;
+  run_rest(graph, Precision::kFloat64, values,
+           [&](const Node& source) { return *in[static_cast<std::size_t>(source.id)]; });
   Arrays out;
   for (const Value& result : results) {
     out.push_back(values[static_cast<std::size_t>(result.node().id)][result.index()]);
@@ -90,25 +92,32 @@ Arrays run(const Node& node, std::span<const Array* const> in) {
 
 }  // namespace
 
-Evaluation::Evaluation(const Graph& graph, const TensorMap& feed, Precision precision)
-    : graph_(graph) {
-  std::vector<Arrays> values =
-      run_all(graph, precision, [&](const Node& source) { return fed(source, feed); });
-  for (Arrays& arrays : values) {
-    std::vector<std::vector<double>>& outputs = values_.emplace_back();
-    for (Array& array : arrays) outputs.push_back(std::move(array.data));
+struct Evaluation::Values {
+  std::vector<Arrays> of_node;  // [node][output]
+  const Array& at(Value v) const {
+    return of_node[static_cast<std::size_t>(v.node().id)][v.index()];
   }
+};
+
+Evaluation::Evaluation(const Graph& graph, const TensorMap& feed, Precision precision)
+    : graph_(graph), precision_(precision), values_(std::make_unique<Values>()) {
+  extend(feed);
+}
+
+Evaluation::Evaluation(Evaluation&&) noexcept = default;
+Evaluation::~Evaluation() = default;
+
+void Evaluation::extend(const TensorMap& feed) {
+  run_rest(graph_, precision_, values_->of_node,
+           [&](const Node& source) { return fed(source, feed); });
 }
 
 Tensor Evaluation::value(Value v) const {
-  const std::vector<double>& data = values_[static_cast<std::size_t>(v.node().id)][v.index()];
-  const Tensor tensor = Tensor::of<double>(v.shape(), data);
+  const Tensor tensor = Tensor::of<double>(v.shape(), values_->at(v).data);
   return v.dtype() == DType::kI32 ? tensor.as(DType::kI32) : tensor;
 }
 
-double Evaluation::scalar(Value v) const {
-  return values_[static_cast<std::size_t>(v.node().id)][v.index()].front();
-}
+double Evaluation::scalar(Value v) const { return values_->at(v).data.front(); }
 
 TensorMap Evaluation::outputs() const {
   TensorMap outputs;

@@ -148,7 +148,7 @@ function heading(column) {
   const index = [number, ...rest.split('_')].filter((part) => part !== '').join(',');
   column.d = element('tspan', { class: 'd' });
   return [
-    element('text', { class: 'heading', x: column.x, y: column.head }, column.d, base,
+    element('text', { class: column.tight ? 'heading tight' : 'heading', x: column.x, y: column.head }, column.d, base,
       index ? element('tspan', { class: 'index', dy: 4 }, index) : null),
     element('text', { class: 'below', x: column.x, y: column.time ? column.top + column.h + 18 : column.head + 17 + column.low }, column.below),
   ];

@@ -39,6 +39,16 @@ function pointable(name) {
 
 const TOKEN = /\s*(?:(\d+(?:\.\d+)?(?:e[+-]?\d+)?)|([A-Za-z_][A-Za-z_0-9]*'?)|(.))/gu;
 
+// A minus and a sum reach over a product without parentheses.
+const bare = (of) => (of.inner && !of.loose ? of.inner : of.node);
+
+// Only around fractions need parentheses be tall.
+function fence(sign, inner) {
+  const made = math('mo', sign);
+  made.setAttribute('stretchy', inner.querySelector('mfrac') !== null);
+  return made;
+}
+
 class FormulaReader {
   constructor(text) {
     this.tokens = [...text.matchAll(TOKEN)].map(([, num, name, sign]) => ({ num, name, sign }));
@@ -67,13 +77,13 @@ class FormulaReader {
   joined(left, next) {
     const sign = this.sign().replace('-', '−');
     this.at += 1;
-    return { node: math('mrow', left.node, math('mo', sign), next.call(this).node) };
+    return { node: math('mrow', left.node, math('mo', sign), next.call(this).node), loose: true };
   }
   product() {
     let left = this.unary();
     while ('⊙·/'.includes(this.sign() ?? '§')) {
       if (this.sign() !== '/') {
-        left = this.joined(left, this.unary);
+        left = this.times(left);
         continue;
       }
       this.at += 1;
@@ -82,15 +92,23 @@ class FormulaReader {
     }
     return left;
   }
+  // Where one factor is a single number, ⊙ is an ordinary product.
+  times(left) {
+    const sign = this.sign();
+    this.at += 1;
+    const right = this.unary();
+    const plain = sign === '·' || left.scalar || right.scalar;
+    return { node: math('mrow', left.node, math('mo', plain ? '·' : '⊙'), right.node), scalar: left.scalar && right.scalar };
+  }
   unary() {
     const sign = this.sign();
     if (sign === '-' || sign === '−') {
       this.at += 1;
-      return { node: math('mrow', math('mo', '−'), this.unary().node) };
+      return { node: math('mrow', math('mo', '−'), bare(this.unary())) };
     }
     if (sign === 'Σ') {
       this.at += 1;
-      return { node: math('mrow', math('mo', '∑'), this.unary().node) };
+      return { node: math('mrow', math('mo', '∑'), bare(this.unary())) };
     }
     if (sign === '√') {
       this.at += 1;
@@ -122,9 +140,9 @@ class FormulaReader {
     const token = this.tokens[this.at];
     if (!token) throw new SyntaxError('too short');
     this.at += 1;
-    if (token.num) return { node: math('mn', token.num) };
+    if (token.num) return { node: math('mn', token.num), scalar: true };
     if (token.name) {
-      if (this.sign() !== '(') return { node: pointable(token.name) };
+      if (this.sign() !== '(') return this.cut({ node: pointable(token.name), scalar: values.get(token.name)?.shape.length === 0 });
       return { node: math('mrow', math('mi', token.name.replaceAll('_', ' ')), this.group('(', ')').node) };
     }
     this.at -= 1;
@@ -133,9 +151,22 @@ class FormulaReader {
     if (token.sign === '|') return this.group('|', '|');
     throw new SyntaxError(token.sign);
   }
+  // Z[:, 0:4], as NumPy cuts.
+  cut(of) {
+    if (this.sign() !== '[') return of;
+    let text = '';
+    for (; this.at < this.tokens.length; this.at += 1) {
+      const { num, name, sign } = this.tokens[this.at];
+      text += num ?? name ?? (sign === ',' ? ', ' : sign);
+      if (sign === ']') break;
+    }
+    this.take(']');
+    return { node: math('mrow', of.node, math('mtext', text)) };
+  }
   group(open, close) {
     this.take(open);
-    const parts = [this.comparison().node];
+    const first = this.comparison();
+    const parts = [first.node];
     while (this.sign() === ',') {
       this.at += 1;
       parts.push(math('mo', ','), this.comparison().node);
@@ -143,8 +174,8 @@ class FormulaReader {
     this.take(close);
     const inner = math('mrow', ...parts);
     // A node can stand in one place only, so what a fraction takes without its parentheses is taken out.
-    const node = math('mrow', math('mo', open), inner, math('mo', close));
-    return open === '(' ? { node, inner } : { node };
+    const node = math('mrow', fence(open, inner), inner, fence(close, inner));
+    return open === '(' ? { node, inner, loose: first.loose } : { node };
   }
 }
 

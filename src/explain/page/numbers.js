@@ -153,7 +153,7 @@ function accountTable(found, kind) {
   const word = found.mean ? 'mean' : 'sum';
   rows.push(element('tr', { class: 'total' }, element('th', { scope: 'row' }, word), element('td'), element('td'),
     element('td', { class: 'product' }, number(total, 4))));
-  const made = [element('table', { class: 'terms' }, element('tbody', {}, rows))];
+  const made = [element('div', { class: 'wide' }, element('table', { class: 'terms' }, element('tbody', {}, rows)))];
   if (found.softmax) {
     const own = Math.exp(found.softmax.x);
     made.push(element('p', { class: 'line' }, `${number(own)} / ${number(total)} = `, element('strong', {}, number(found.result, 4))));
@@ -182,7 +182,7 @@ function unitTitle(v, index) {
 // "weight from petal_width to unit 2"
 function unitWords(v, r, c) {
   const unit = (name, i) => unitLabel(name, i) || `unit ${i}`;
-  if (isBatched(v)) return `${unit(v.name, c)} of example ${state.row}`;
+  if (isBatched(v)) return `${isOutput(v.name) && unitLabel(v.name, c) ? 'class ' : ''}${unit(v.name, c)} of example ${state.row}`;
   const gap = parts.gaps.find((g) => g.w === v.name);
   const layer = gap ?? parts.gaps.find((g) => biasOf(g.to.v) === v.name);
   if (!layer) return v.parameter;
@@ -192,6 +192,7 @@ function unitWords(v, r, c) {
 // What a weight does to the example that is shown.
 function carried(v, index) {
   const gap = parts.gaps.find((g) => g.w === v.name);
+  if (gap && (gap.up || gap.along)) return element('p', { class: 'line' }, 'The same weight works at every time step.');
   if (!gap || !isKnown(gap.to.name) || !isBatched(gap.from.v)) return null;
   const n = matrixShape(v)[1];
   const [i, j] = [Math.floor(index / n), index % n];

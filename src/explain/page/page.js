@@ -2,7 +2,7 @@
 
 const by = (id) => document.getElementById(id);
 const slider = by('slider');
-const MOST_FORMULAS = 4;
+const MOST_FORMULAS = 5;
 
 // ── the story ────────────────────────────────────────────────────────────────
 
@@ -59,7 +59,10 @@ function stageFigures(stage) {
   const layer = data.layers.find((l) => l.number === stage.layer);
   if (stage.kind === 'forward' && layer) names.push(...layer.parameters);
   if (stage.kind === 'update') {
-    for (const name of stage.lines) if (values.get(name).of) names.push(values.get(name).of, name);
+    const pairs = stage.lines.filter((name) => values.get(name).of);
+    // Weights first, then what the optimiser keeps for itself, whose names have a slash.
+    const isState = (name) => values.get(values.get(name).of).parameter.includes('/');
+    for (const name of [...pairs.filter((n) => !isState(n)), ...pairs.filter(isState)]) names.push(values.get(name).of, name);
   } else {
     names.push(...stage.lines);
   }

@@ -63,7 +63,7 @@ function placeTime(columns, left, height, room) {
     const middle = 30 + (rows - 1 - column.row + 0.5) * band;
     const x = left + (column.t + 0.5) * pitch;
     const [w, h] = [cell * across, cell * down];
-    Object.assign(column, { x, middle, across, rows: down, cell, w, h, left: x - w / 2, top: middle - h / 2, radius: 0, low: 0, pitch: cell });
+    Object.assign(column, { x, middle, across, rows: down, cell, w, h, left: x - w / 2, top: middle - h / 2, radius: 0, low: 0, pitch: cell, tight: pitch < 50 });
     column.head = column.top - 9;
     column.y = (j) => column.top + (Math.floor(j / across) + 0.5) * cell;
   }

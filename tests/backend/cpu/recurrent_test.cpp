@@ -7,8 +7,8 @@
 
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
-#include "chainrule/ops_recurrent.h"
 #include "chainrule/program.h"
+#include "chainrule/recurrent.h"
 #include "support/allocation_counter.h"
 
 using namespace chainrule;

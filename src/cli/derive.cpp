@@ -1,0 +1,133 @@
+// chainrule derive: a forward pass in NumPy, and how its gradients come about; or the same program
+// with its backward pass, in another language if need be.
+#include <fmt/format.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "chainrule/derivation.h"
+#include "chainrule/emit.h"
+#include "chainrule/error.h"
+#include "chainrule/numpy_program.h"
+#include "cli/commands.h"
+
+namespace chainrule::cli {
+namespace {
+
+struct DeriveOptions {
+  std::string file;
+  std::string output;
+  std::string loss;
+  std::vector<std::string> wrt;
+  std::vector<std::string> shapes;
+  std::string emit;
+  bool latex = false;
+  bool html = false;
+};
+
+std::string read_source(const std::string& file) {
+  std::stringstream text;
+  if (file == "-") {
+    text << std::cin.rdbuf();
+    return text.str();
+  }
+  std::ifstream in(file, std::ios::binary);
+  if (!in || std::filesystem::is_directory(file)) {
+    throw FileError(file +
+                        ": cannot be read; give a Python file with a forward pass in NumPy, or - "
+                        "for standard input",
+                    file);
+  }
+  text << in.rdbuf();
+  return text.str();
+}
+
+// "X=3,2" as X and [3, 2]; "t=" is a scalar.
+std::pair<std::string, Shape> parsed_shape(const std::string& text) {
+  const std::size_t equals = text.find('=');
+  Shape shape;
+  std::stringstream extents(equals == std::string::npos ? "" : text.substr(equals + 1));
+  for (std::string extent; std::getline(extents, extent, ',');) {
+    const bool digits = !extent.empty() && extent.size() < 10 &&
+                        extent.find_first_not_of("0123456789") == std::string::npos;
+    if (!digits) throw UsageError("--shape " + text + ": expected NAME=3,2 with whole numbers");
+    shape.push_back(std::stoll(extent));
+  }
+  if (equals == 0 || equals == std::string::npos) {
+    throw UsageError("--shape " + text + ": expected NAME=3,2");
+  }
+  return {text.substr(0, equals), shape};
+}
+
+// The value that a name stands for when the loss is computed.
+Value named_value(const NumpyProgram& program, const std::string& name) {
+  Value found;
+  std::string known;
+  for (const Node& node : program.graph->nodes()) {
+    if (node.id > program.loss.node().id) break;
+    for (std::size_t i = 0; i < node.names.size(); ++i) {
+      if (node.names[i].empty()) continue;
+      if (node.names[i] == name) found = node.output(i);
+      known += (known.empty() ? "" : ", ") + node.names[i];
+    }
+  }
+  if (found) return found;
+  throw UsageError("--wrt " + name + ": " + program.file + " has no such value; it has " + known);
+}
+
+std::string derived(const DeriveOptions& options) {
+  NumpyOptions reading;
+  reading.loss = options.loss;
+  for (const std::string& shape : options.shapes) reading.shapes.insert(parsed_shape(shape));
+  const NumpyProgram program = read_numpy(read_source(options.file), options.file, reading);
+  if (options.emit == "numpy") return emit_numpy(program);
+  if (options.emit == "pytorch") return emit_pytorch(program);
+  if (options.emit == "c") return emit_c(program);
+  std::vector<Value> wrt;
+  for (const std::string& name : options.wrt) wrt.push_back(named_value(program, name));
+  if (wrt.empty()) wrt = derivation_targets(program.loss);
+  const Derivation derivation = derive(program.loss, wrt);
+  if (options.latex) return to_latex(derivation);
+  if (options.html) return to_html(derivation);
+  return to_text(derivation);
+}
+
+void derive_command(const DeriveOptions& options) {
+  const std::string text = derived(options);
+  if (options.output.empty() || options.output == "-") {
+    fmt::print("{}", text);
+    return;
+  }
+  std::ofstream out(options.output, std::ios::binary);
+  out << text;
+  if (!out.flush()) {
+    throw FileError(options.output + ": cannot be written", options.output);
+  }
+}
+
+}  // namespace
+
+void add_derive(CLI::App& app) {
+  auto options = std::make_shared<DeriveOptions>();
+  CLI::App* sub = app.add_subcommand("derive", "Derive the gradients of a forward pass in NumPy");
+  sub->add_option("file", options->file, "Python file, or - for standard input")->required();
+  auto* latex = sub->add_flag("--latex", options->latex, "As a document for pdflatex");
+  auto* html = sub->add_flag("--html", options->html, "As one self-contained page");
+  auto* emit = sub->add_option("--emit", options->emit,
+                               "The program with its backward pass: numpy, pytorch or c")
+                   ->check(CLI::IsMember({"numpy", "pytorch", "c"}));
+  latex->excludes(html)->excludes(emit);
+  html->excludes(emit);
+  sub->add_option("--loss", options->loss, "Name of the scalar to differentiate");
+  sub->add_option("--wrt", options->wrt, "Names to differentiate for; all parameters if none")
+      ->delimiter(',');
+  sub->add_option("--shape", options->shapes,
+                  "Shape of an array that the file does not define: "
+                  "X=3,2");
+  sub->add_option("-o,--output", options->output, "File to write instead of standard output");
+  sub->callback([options] { derive_command(*options); });
+}
+
+}  // namespace chainrule::cli

@@ -1,0 +1,156 @@
+// chainrule generate: a model of characters writes on, one character after the other.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+#include "base/philox.h"
+#include "chainrule/error.h"
+#include "chainrule/model.h"
+#include "chainrule/program.h"
+#include "chainrule/text.h"
+#include "cli/commands.h"
+
+namespace chainrule::cli {
+namespace {
+
+struct GenerateOptions {
+  std::string model;
+  std::string prompt;
+  std::int64_t length = 500;
+  std::int64_t words = 20;
+  double temperature = 1;
+  std::uint64_t seed = 0;
+};
+
+// The network on one window, compiled once.
+class Writer {
+ public:
+  explicit Writer(const Model& model)
+      : classes_(model.encoder.classes().size()),
+        context_(static_cast<std::size_t>(model.input[0])),
+        sequence_(model.encoder.kind() == Encoder::Kind::kText),
+        program_(compile(model)) {}
+
+  // The scores of what follows `tokens`. A text's window begins with them while they fit; of words
+  // the last characters are seen, behind ends where there are not enough.
+  std::vector<double> scores(std::span<const std::int32_t> tokens) {
+    const std::size_t count = std::min(tokens.size(), context_);
+    const std::span<std::int32_t> x = program_.input<std::int32_t>("x");
+    std::fill(x.begin(), x.end(), 0);
+    const std::size_t first = sequence_ ? 0 : context_ - count;
+    std::copy(tokens.end() - static_cast<std::ptrdiff_t>(count), tokens.end(),
+              x.begin() + static_cast<std::ptrdiff_t>(first));
+    program_.run();
+    const std::span<const float> y =
+        program_.output<float>("y").subspan(sequence_ ? (count - 1) * classes_ : 0, classes_);
+    return {y.begin(), y.end()};
+  }
+
+ private:
+  static Program compile(const Model& model) {
+    auto parameters = std::make_shared<Parameters>();
+    for (const auto& [name, tensor] : model.parameters) parameters->set(name, tensor);
+    Graph graph("generate");
+    const Value x = graph.input("x", {DType::kI32, {1, model.input[0]}});
+    graph.output("y", model.network.build(x).output);
+    return Program(graph, parameters);
+  }
+
+  std::size_t classes_;
+  std::size_t context_;
+  bool sequence_;
+  Program program_;
+};
+
+// An index drawn with probability ∝ e^(score / temperature); the largest at temperature 0.
+std::int32_t drawn(std::vector<double> scores, double temperature, double uniform) {
+  const auto best = std::max_element(scores.begin(), scores.end());
+  if (temperature == 0) return static_cast<std::int32_t>(best - scores.begin());
+  const double largest = *best;
+  double total = 0;
+  for (double& s : scores) total += s = std::exp((s - largest) / temperature);
+  double left = uniform * total;
+  for (std::size_t i = 0; i < scores.size(); ++i) {
+    left -= scores[i];
+    if (left < 0) return static_cast<std::int32_t>(i);
+  }
+  return static_cast<std::int32_t>(scores.size() - 1);
+}
+
+// A network that ends in a softmax gives probabilities; their logarithms are scores.
+void as_scores(const Model& model, std::vector<double>& y) {
+  if (model.network.layers().back().name != "softmax") return;
+  for (double& v : y) v = std::log(v);
+}
+
+void generate(const GenerateOptions& options) {
+  const Model model = load_model(options.model);
+  const std::vector<std::string>& vocabulary = model.encoder.classes();
+  const bool words = model.encoder.kind() == Encoder::Kind::kWords;
+  if (!words && model.encoder.kind() != Encoder::Kind::kText) {
+    throw UsageError(options.model +
+                     ": a model that answers rows; generate needs one that was trained on a text "
+                     "(train --context) or on words (train --words)");
+  }
+  Writer writer(model);
+  const std::vector<std::int32_t> prompt = encode_text(options.prompt, vocabulary, "--prompt");
+  const auto line_end = std::find(vocabulary.begin(), vocabulary.end(), "\n");
+  const auto start = static_cast<std::int32_t>(
+      words || line_end == vocabulary.end() ? 0 : line_end - vocabulary.begin());
+  const PhiloxStream stream{options.seed, 0, 0};
+  std::uint64_t draws = 0;
+  const auto next = [&](std::span<const std::int32_t> tokens) {
+    std::vector<double> y = writer.scores(tokens);
+    as_scores(model, y);
+    return drawn(std::move(y), options.temperature, stream.uniform(draws++));
+  };
+  std::string line = options.prompt;
+  const auto put = [&](std::int32_t token) { line += vocabulary[static_cast<std::size_t>(token)]; };
+  if (!words) {
+    std::vector<std::int32_t> tokens = prompt;
+    if (tokens.empty()) tokens.push_back(start);
+    for (std::int64_t i = 0; i < options.length; ++i) {
+      tokens.push_back(next(tokens));
+      put(tokens.back());
+    }
+    fmt::print("{}\n", line);
+    return;
+  }
+  for (std::int64_t word = 0; word < options.words; ++word) {
+    std::vector<std::int32_t> tokens = prompt;
+    line = options.prompt;
+    // No word is that long; a network that never ends one would write for ever.
+    while (tokens.size() < 1000) {
+      const std::int32_t token = next(tokens);
+      if (token == 0) break;
+      tokens.push_back(token);
+      put(token);
+    }
+    fmt::print("{}\n", line);
+  }
+}
+
+}  // namespace
+
+void add_generate(CLI::App& app) {
+  auto options = std::make_shared<GenerateOptions>();
+  CLI::App* sub = app.add_subcommand("generate", "Let a model of characters write");
+  sub->add_option("model", options->model, "Model file")->required();
+  sub->add_option("--prompt", options->prompt, "Text to go on from");
+  sub->add_option("--length", options->length, "Characters to write (a model of texts)")
+      ->check(CLI::Range(1, 10000000))
+      ->capture_default_str();
+  sub->add_option("--words", options->words, "Words to write (a model of words)")
+      ->check(CLI::Range(1, 10000000))
+      ->capture_default_str();
+  sub->add_option("--temperature", options->temperature,
+                  "Below 1 the likely becomes likelier; 0 takes the likeliest each time")
+      ->check(CLI::Range(0.0, 100.0))
+      ->capture_default_str();
+  sub->add_option("--seed", options->seed, "Of the draws")->capture_default_str();
+  sub->callback([options] { generate(*options); });
+}
+
+}  // namespace chainrule::cli

@@ -1,0 +1,106 @@
+// Computing a value in another way: its nodes once more, with some inputs replaced and one node
+// edited. Other operands may have other shapes, so elementwise nodes broadcast anew.
+#include <algorithm>
+
+#include "chainrule/error.h"
+#include "chainrule/ops.h"
+#include "explain/backprop_bench.h"
+#include "graph/op.h"
+
+namespace chainrule::backprop {
+namespace {
+
+Shape joined(const Shape& a, const Shape& b) {
+  Shape shape(std::max(a.size(), b.size()), 1);
+  for (const Shape& s : {a, b}) {
+    const std::size_t offset = shape.size() - s.size();
+    for (std::size_t i = 0; i < s.size(); ++i) {
+      std::int64_t& extent = shape[offset + i];
+      if (extent != s[i] && extent != 1 && s[i] != 1) {
+        throw ShapeError("shapes " + to_string(a) + " and " + to_string(b) + " cannot be joined");
+      }
+      extent = std::max(extent, s[i]);
+    }
+  }
+  return shape;
+}
+
+// A value before it was stretched; a constant is as good as a scalar.
+Value before_stretching(Value v) {
+  while (is(v, "broadcast_to")) v = v.node().inputs[0];
+  return is(v, "constant") ? constant(v.graph(), v.node().real("value")) : v;
+}
+
+Value stretched(Value v, const Shape& shape) {
+  return v.shape() == shape ? v : broadcast_to(v, shape);
+}
+
+class Rebuilding {
+ public:
+  Rebuilding(const Substitution& substitution, const Edit* edit)
+      : done_(substitution), edit_(edit) {}
+
+  Value of(Value v) {
+    const auto found = done_.find(key(v));
+    return found != done_.end() ? found->second : node_of(v);
+  }
+
+  Value node_of(Value v) {
+    const Node& node = v.node();
+    std::vector<Value> inputs;
+    bool changed = false;
+    for (const Value& input : node.inputs) {
+      inputs.push_back(of(input));
+      changed = changed || inputs.back() != input;
+    }
+    Value result = v;
+    if (edit_ != nullptr && edit_->node == &node) {
+      result = edit_->build(inputs);
+    } else if (changed) {
+      result = again(node, std::move(inputs), v.index());
+    }
+    return done_[key(v)] = result;
+  }
+
+ private:
+  static Value again(const Node& node, std::vector<Value> inputs, std::size_t index) {
+    Graph& graph = inputs[0].graph();
+    const auto same_shape = [](const Value& a, const Value& b) { return a.shape() == b.shape(); };
+    if (!std::equal(inputs.begin(), inputs.end(), node.inputs.begin(), same_shape)) {
+      if (is(node, "broadcast_to")) return inputs[0];  // its reader stretches it as needed
+      if (node.op->elementwise && inputs.size() > 1) {
+        Shape shape;
+        for (Value& input : inputs) {
+          input = before_stretching(input);
+          shape = joined(shape, input.shape());
+        }
+        for (Value& input : inputs) input = stretched(input, shape);
+      } else if (!is(node, "matmul") && !is(node, "reshape")) {
+        // Axes and permutations mean what they say only for as many axes as there were.
+        for (std::size_t i = 0; i < inputs.size(); ++i) {
+          if (inputs[i].shape().size() != node.inputs[i].shape().size()) {
+            throw ShapeError("another number of axes");
+          }
+        }
+      }
+    }
+    return graph.append(*node.op, std::move(inputs), node.attributes).output(index);
+  }
+
+  Substitution done_;
+  const Edit* edit_;
+};
+
+}  // namespace
+
+Value rebuild(Value root, const Substitution& substitution, const Edit* edit) {
+  return Rebuilding(substitution, edit).node_of(root);
+}
+
+Value seen_through(const Relation& relation, Value truth, const Shape& shape) {
+  Value seen = relation.transposed ? transpose(truth) : truth;
+  if (seen.shape() != shape) seen = reshape(seen, shape);
+  return relation.factor == 1 ? seen : seen * relation.factor;
+}
+
+}  // namespace chainrule::backprop
