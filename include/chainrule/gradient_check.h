@@ -72,7 +72,9 @@ struct BackendCheck {
   std::string where;  // the entry that differs most: "1.weight[0,2]"
   double cpu = 0;
   double reference = 0;
-  double error = 0;  // of that entry, relative to the largest number of the same tensor
+  /// Of that entry, relative to the largest number of the same tensor, or to a hundredth of the
+  /// largest of all gradients (or of all parameters) where that is more.
+  double error = 0;
   bool passed = false;
 };
 

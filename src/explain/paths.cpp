@@ -63,7 +63,10 @@ class PathGraph {
       if (output != nullptr && output->part == TracePart::kForward) stations.push_back(output);
     }
     for (const TraceSequence& sequence : trace.sequences) {
-      for (const std::string& state : sequence.states) stations.push_back(trace.find(state));
+      for (const TraceValue& value : trace.values) {
+        const bool named = value.layer == sequence.layer && value.name[0] != 'u';
+        if (named && value.part == TracePart::kForward) stations.push_back(&value);
+      }
     }
     stations.push_back(trace.find("loss"));
     std::sort(stations.begin(), stations.end(), [](const TraceValue* a, const TraceValue* b) {

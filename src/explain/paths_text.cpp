@@ -43,18 +43,22 @@ class Subscripts {
         }
       }
     }
-    if (paths.empty()) return;
     std::map<std::string, std::string> letters;
     std::size_t next = 0;
-    for (const TraceEntry& entry : paths[0].entries) {
-      for (const auto& [axis, values] : seen[entry.value->name]) {
-        const std::string first = values.substr(0, values.find(' '));
-        const bool same = is_constant(values, first);
-        if (!same && !letters.contains(values)) {
-          letters[values] =
-              axis == 0 && letters.empty() ? "b" : std::string(1, static_cast<char>('j' + next++));
+    for (const WeightPath& path : paths) {
+      for (const TraceEntry& entry : path.entries) {
+        std::vector<std::string>& text = texts_[entry.value->name];
+        if (!text.empty()) continue;
+        for (const auto& [axis, values] : seen[entry.value->name]) {
+          const std::string first = values.substr(0, values.find(' '));
+          const bool same = is_constant(values, first);
+          if (!same && !letters.contains(values)) {
+            const bool is_row = axis == 0 && letters.empty();
+            letters[values] =
+                is_row ? "b" : std::string(1, static_cast<char>('j' + next++ % ('z' - 'j' + 1)));
+          }
+          text.push_back(same ? first : letters[values]);
         }
-        texts_[entry.value->name].push_back(same ? first : letters[values]);
       }
     }
   }
@@ -175,22 +179,29 @@ class PathsText {
         }
       }
     }
-    TextTable lines("lll");
-    std::vector<std::pair<std::string, std::string>> seen;
+    std::vector<std::pair<const TraceValue*, const TraceValue*>> edges;
     for (const WeightPath& path : paths_.largest) {
       for (std::size_t i = 0; i + 1 < path.entries.size(); ++i) {
-        const TraceValue& from = *path.entries[i].value;
-        const TraceValue& to = *path.entries[i + 1].value;
-        const std::pair<std::string, std::string> edge{from.name, to.name};
-        if (std::find(seen.begin(), seen.end(), edge) != seen.end()) continue;
-        seen.push_back(edge);
-        StationDerivative local(trace_, stations, to);
-        std::string formula = factor_formula(trace_, subscripts_, local, from, to);
-        if (formula.empty() && always_one(edge)) formula = "1";
-        lines.add({fmt::format("∂{}/∂{}", subscripts_.entry(to), subscripts_.entry(from)),
-                   formula.empty() ? "" : "= " + formula,
-                   fmt::format("since {} = {}", to.name, to.formula)});
+        edges.emplace_back(path.entries[i].value, path.entries[i + 1].value);
       }
+    }
+    std::sort(edges.begin(), edges.end(), [](const auto& a, const auto& b) {
+      const auto key = [](const auto& e) {
+        return std::pair(e.second->value.node().id, e.first->value.node().id);
+      };
+      return key(a) < key(b);
+    });
+    edges.erase(std::unique(edges.begin(), edges.end()), edges.end());
+    TextTable lines("lll");
+    for (const auto& edge : edges) {
+      const TraceValue& from = *edge.first;
+      const TraceValue& to = *edge.second;
+      StationDerivative local(trace_, stations, to);
+      std::string formula = factor_formula(trace_, subscripts_, local, from, to);
+      if (formula.empty() && always_one({from.name, to.name})) formula = "1";
+      lines.add({fmt::format("∂{}/∂{}", subscripts_.entry(to), subscripts_.entry(from)),
+                 formula.empty() ? "" : "= " + formula,
+                 fmt::format("since {} = {}", to.name, to.formula)});
     }
     text_ += "\n" + lines.to_text();
   }
@@ -225,32 +236,45 @@ class PathsText {
     return cells;
   }
 
-  void table() {
+  // One line a path where that is readable; else its factors stand on a line of their own.
+  static std::string table_of(const std::vector<WeightPath>& paths, std::size_t count) {
+    constexpr std::size_t kWidest = 6;
     std::size_t most = 0;
-    for (const WeightPath& path : paths_.largest) most = std::max(most, path.factors.size());
+    for (std::size_t i = 0; i < count; ++i) most = std::max(most, paths[i].factors.size());
+    if (most > kWidest) return lines_of(paths, count);
     std::string alignment = "l";
     for (std::size_t i = 0; i < most; ++i) alignment += "lr";
     TextTable table(alignment + "lr", 1);
-    for (const WeightPath& path : paths_.largest) table.add(row(path, most));
+    for (std::size_t i = 0; i < count; ++i) table.add(row(paths[i], most));
+    return table.to_text();
+  }
+
+  static std::string lines_of(const std::vector<WeightPath>& paths, std::size_t count) {
+    std::string text;
+    for (std::size_t i = 0; i < count; ++i) {
+      std::string factors;
+      for (const double factor : paths[i].factors) {
+        factors += (factors.empty() ? "" : " · ") + number(factor);
+      }
+      text +=
+          fmt::format("  {}\n      {} = {}\n", way(paths[i]), factors, number(paths[i].product));
+    }
+    return text;
+  }
+
+  void table() {
     const auto shown = static_cast<double>(paths_.largest.size());
     text_ += shown == paths_.count ? "\n"
                                    : fmt::format("\nthe {} largest of {:.15g} paths\n",
                                                  paths_.largest.size(), paths_.count);
-    text_ += table.to_text();
+    text_ += table_of(paths_.largest, paths_.largest.size());
   }
 
   void blocked() {
     if (paths_.blocked.empty()) return;
-    text_ += "\nwhere a factor is 0 the path ends:\n";
     constexpr std::size_t kShown = 8;
-    std::size_t most = 0;
     const std::size_t shown = std::min(kShown, paths_.blocked.size());
-    for (std::size_t i = 0; i < shown; ++i) most = std::max(most, paths_.blocked[i].factors.size());
-    std::string alignment = "l";
-    for (std::size_t i = 0; i < most; ++i) alignment += "lr";
-    TextTable table(alignment + "lr", 1);
-    for (std::size_t i = 0; i < shown; ++i) table.add(row(paths_.blocked[i], most));
-    text_ += table.to_text();
+    text_ += "\nwhere a factor is 0 the path ends:\n" + table_of(paths_.blocked, shown);
     if (paths_.blocked.size() > shown) text_ += "  … and more\n";
   }
 

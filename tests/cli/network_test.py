@@ -135,6 +135,8 @@ class Explain(Case):
         self.assertGreaterEqual(through.count("█"), 32)
         out = self.succeed("explain", "reshape 8x8, rnn 4, linear 10", "--data", "digits", "--rows", "2", "--weight",
                            "W1[3,1]")
+        self.assertIn("= U1[", out)
+        self.assertNotIn("∂H1_7/", out)
         total = float(re.search(r"sum of all \S+ paths +(\S+)", out).group(1))
         self.assertAlmostEqual(total, float(re.search(r"gradient\(\) +(\S+)", out).group(1)), delta=1e-9)
 

@@ -91,6 +91,18 @@ TEST_CASE("every optimiser's update on the CPU is that of the reference") {
   }
 }
 
+TEST_CASE("a gradient that cancels to nothing is no failure of float32") {
+  // A bias in front of a batch norm: its true gradient is 0. Running statistics are no weights.
+  for (const char* text : {"sgd", "adam"}) {
+    CAPTURE(std::string(text));
+    const NetworkCheck check = check_text("linear 5, batch_norm, relu, linear 3", {8, 4}, 3,
+                                          {.optimizer = Optimizer::parse(text)});
+    CHECK(check.passed());
+    CHECK(check.gradients.size() == 6);
+    CHECK(check.backend.size() == 1 + 6 + 8);
+  }
+}
+
 TEST_CASE("a planted wrong rule is found, with the entry and both numbers") {
   const WrongCube wrong_cube;
   Graph graph;
