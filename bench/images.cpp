@@ -115,7 +115,7 @@ Workload make_resnet20() {
       y = residual_block(net, y, units, units > 16 && block == 0 ? 2 : 1);
     }
   }
-  return net.finish(net.linear(mean(y, {1, 2}), Builder::kClasses), "sgd momentum=0.9", 0.1);
+  return net.finish(net.linear(mean(y, {1, 2}), Builder::kClasses), "sgd momentum=0.9", 1e-3);
 }
 
 }  // namespace chainrule::bench
