@@ -59,39 +59,36 @@ class WeightGradient final : public Sliced {
  public:
   explicit WeightGradient(const Binding& binding)
       : Sliced(binding.in[0].shape()[0]),
-        plan_(binding.in[0].shape(), binding.in[1].shape(), window_of(binding.node)),
+        plan_(make_weight_plan(binding.in[0].shape(), binding.in[1].shape(),
+                               window_of(binding.node))),
         x_(binding.in[0]),
         dy_(binding.in[1]),
         dw_(binding.out[0]),
-        partial_(DType::kF32, {Slices::kCount * plan_.elements()}) {
-    scratch_bytes = plan_.scratch_bytes();
-    flop = plan_.flop();
+        partials_(DType::kF32, {Slices::kCount, plan_->partial_elements()}) {
+    scratch_bytes = plan_->scratch_bytes();
+    flop = plan_->flop();
   }
   void run_part(const SlicePart& part, const Machine& machine, int worker) const override {
-    if (part.begin == part.end) return;
-    plan_.run(part.begin, part.end, x_.f32(), dy_.f32(), partial() + part.slice * plan_.elements(),
-              !part.first, machine.scratch_of(worker));
+    float* const partial = partials() + part.slice * plan_->partial_elements();
+    if (part.begin == part.end) {  // of a batch smaller than the number of slices
+      std::fill_n(partial, plan_->partial_elements(), 0.0F);
+      return;
+    }
+    plan_->run(part.begin, part.end, x_.f32(), dy_.f32(), partial, !part.first,
+               machine.scratch_of(worker));
   }
   void after(const Machine& machine) const override {
-    // Of a batch smaller than the number of slices some slices are empty.
-    const Slices& cut = slices();
-    for_each_chunk(machine, plan_.elements(), 4096, [&](std::int64_t begin, std::int64_t end, int) {
-      float* const dw = dw_.f32();
-      std::fill(dw + begin, dw + end, 0.0F);
-      for (std::int64_t slice = 0; slice < Slices::kCount; ++slice) {
-        if (cut.begin(slice) == cut.end(slice)) continue;
-        const float* const from = partial() + slice * plan_.elements();
-        for (std::int64_t i = begin; i < end; ++i) dw[i] += from[i];
-      }
+    machine.pool->run(plan_->finishing_chunks(), [&](std::int64_t chunk, int) {
+      plan_->finish(partials(), Slices::kCount, chunk, dw_.f32());
     });
   }
 
  private:
-  float* partial() const { return partial_.values<float>().data(); }
+  float* partials() const { return partials_.values<float>().data(); }
 
-  ConvolutionWeightPlan plan_;
+  std::unique_ptr<WeightGradientPlan> plan_;
   Operand x_, dy_, dw_;
-  mutable Tensor partial_;
+  mutable Tensor partials_;
 };
 
 InstructionPtr lower_weight_gradient(const Binding& binding) {
