@@ -11,9 +11,9 @@ namespace {
 
 bool is_convolution(const Node& node) { return is(node, "conv2d") || is(node, "conv2d_transpose"); }
 
-// Sums over all examples and all pixels, one for each channel.
+// A sum, mean or variance over all examples and all pixels for each channel.
 bool sums_channels(const Node& node) {
-  if (!is(node, "sum") && !is(node, "mean")) return false;
+  if (!is(node, "sum") && !is(node, "mean") && !is(node, "variance")) return false;
   const std::size_t rank = node.inputs[0].shape().size();
   return rank >= 3 && node.integers("axes").size() == rank - 1 &&
          node.integers("axes").front() == 0 &&
