@@ -11,6 +11,7 @@
 #include "backend/cpu/functions.h"
 #include "backend/cpu/instruction.h"
 #include "backend/cpu/product_plans.h"
+#include "backend/cpu/reduce.h"
 #include "backend/cpu/slices.h"
 #include "backend/cpu/update.h"
 #include "backend/cpu/update_chain.h"
@@ -129,14 +130,16 @@ BoundChain chain_of(const Binding& binding, const Node* product) {
   // The product's place is held by its own output type; run_rectangle reads the block instead.
   if (product != nullptr) registers[product->id] = add_input(binding.out[0], {});
 
-  const Value result = binding.node.body->outputs().front().second;
+  const Node* const sum = sum_of_chain(binding.node);
+  const Value result =
+      sum != nullptr ? sum->inputs[0] : binding.node.body->outputs().front().second;
   const auto whole = [&](const Value& v) {
     const bool one = element_count(result.shape()) == 1;
     return add_input(binding.in[input_index(binding.node, v)],
                      one ? ChainOperand{1, 1} : ChainOperand{});
   };
   for (const Node& node : binding.node.body->nodes()) {
-    if (node.op->source || &node == product) continue;
+    if (node.op->source || &node == product || &node == sum) continue;
     if (is(node, "constant")) {
       registers[node.id] = bound.chain.add_constant(static_cast<float>(node.real("value")));
     } else if (is(node, "broadcast_to")) {
@@ -188,6 +191,56 @@ InstructionPtr lower_chain(const Binding& binding) {
                    });
   });
 }
+
+// A chain whose results are only summed, for each channel: block by block into scratch and from
+// there into the sum of the slice.
+class SummedChain final : public Sliced {
+ public:
+  SummedChain(const Binding& binding, const Node& sum, std::int64_t examples)
+      : Sliced(examples),
+        bound_(chain_of(binding, nullptr)),
+        out_(binding.out[0]),
+        channels_(out_.size()),
+        rows_of_one_(element_count(sum.inputs[0].shape()) / examples /
+                     std::max<std::int64_t>(1, channels_)),
+        scale_(is(sum, "mean") ? 1.0F / static_cast<float>(rows_of_one_ * examples) : 1.0F),
+        partials_(DType::kF32, {Slices::kCount, channels_}) {
+    scratch_bytes = static_cast<std::size_t>((rows_of_block() + 1) * channels_) * sizeof(float);
+  }
+  void run_part(const SlicePart& part, const Machine& machine, int worker) const override {
+    if (channels_ == 0) return;
+    const BoundChain::Pointers p = bound_.pointers();
+    float* const own = reinterpret_cast<float*>(machine.scratch_of(worker));
+    float* const block = own + channels_;
+    float* const total = partials() + part.slice * channels_;
+    if (part.first) std::fill_n(total, channels_, 0.0F);
+    const std::int64_t end = part.end * rows_of_one_;
+    for (std::int64_t row = part.begin * rows_of_one_; row < end; row += rows_of_block()) {
+      const std::int64_t rows = std::min(rows_of_block(), end - row);
+      float* const outputs[] = {block};
+      bound_.chain.run_apart(p.in, outputs, row * channels_, (row + rows) * channels_);
+      sum(block, own, {rows, channels_, 0, 1, 0, channels_});
+      for (std::int64_t i = 0; i < channels_; ++i) total[i] += own[i];
+    }
+  }
+  void after(const Machine&) const override {
+    sum(partials(), out_.f32(), {Slices::kCount, channels_, 0, 1, 0, channels_}, scale_);
+  }
+
+ private:
+  float* partials() const { return partials_.values<float>().data(); }
+  std::int64_t rows_of_block() const {
+    constexpr std::int64_t kFloatsInL1 = 4096;
+    return std::max<std::int64_t>(1, kFloatsInL1 / std::max<std::int64_t>(1, channels_));
+  }
+
+  BoundChain bound_;
+  Operand out_;
+  std::int64_t channels_;
+  std::int64_t rows_of_one_;  // of an example
+  float scale_;
+  mutable Tensor partials_;
+};
 
 InstructionPtr lower_product_chain(const Binding& binding, const Node& node) {
   const Product product = product_of(binding, node);
@@ -373,6 +426,9 @@ InstructionPtr lower_fused(const Binding& binding) {
   if (is(root, "rmsprop")) return lower_rmsprop(binding, root, matmul);
   if (is(root, "adam") && root.types.size() == 3) return lower_adam(binding, root, matmul);
   if (root.op->update) return lower_any_update(binding, root, matmul);
+  if (const Node* sum = sum_of_chain(binding.node)) {
+    return std::make_unique<SummedChain>(binding, *sum, sum->inputs[0].extent(0));
+  }
   return matmul == nullptr ? lower_chain(binding) : lower_product_chain(binding, *matmul);
 }
 

@@ -21,13 +21,20 @@ bool sums_channels(const Node& node) {
 }
 
 bool makes_one_result_of_all(const Node& node) {
-  return is(node, "conv2d_weight_backward") || sums_channels(node);
+  return is(node, "conv2d_weight_backward") || sums_channels(node) ||
+         (is(node, "fused") && sum_of_chain(node) != nullptr);
+}
+
+// The shape over which a fused node's chain runs.
+const Shape& chain_shape(const Node& fused) {
+  const Node* sum = sum_of_chain(fused);
+  return sum != nullptr ? sum->inputs[0].shape() : fused.types[0].shape;
 }
 
 // Whether the fused node is an elementwise chain on images or sequences, perhaps behind a
 // convolution.
 bool is_sliceable_chain(const Node& fused) {
-  if (fused.types[0].shape.size() < 3 || fused.types[0].dtype != DType::kF32) return false;
+  if (chain_shape(fused).size() < 3 || fused.types[0].dtype != DType::kF32) return false;
   return std::ranges::all_of(fused.body->nodes(), [](const Node& node) {
     return !node.op->update && (!node.op->product || is_convolution(node));
   });
@@ -59,7 +66,7 @@ bool reads_by_example(const Node& node, const Value& input, std::int64_t example
   if (input.shape().empty() || input.extent(0) != examples) return false;
   if (input == weights_of(node)) return false;
   // Stretched along a new leading axis, every example would read all of it.
-  return !is(node, "fused") || input.shape().size() == node.types[0].shape.size();
+  return !is(node, "fused") || input.shape().size() == chain_shape(node).size();
 }
 
 }  // namespace
@@ -71,10 +78,14 @@ std::int64_t sliced_examples(const Node& node) {
   if (sums_channels(node)) return enough(node.inputs[0].extent(0));
   const bool by_image = is_convolution(node) || is(node, "max_pool2d") ||
                         is(node, "max_pool2d_backward") || is(node, "unfold") || is(node, "fold");
-  if (by_image || (is(node, "fused") && is_sliceable_chain(node))) {
-    return enough(node.types[0].shape[0]);
-  }
+  if (by_image) return enough(node.types[0].shape[0]);
+  if (is(node, "fused") && is_sliceable_chain(node)) return enough(chain_shape(node)[0]);
   return 0;
+}
+
+const Node* sum_of_chain(const Node& fused) {
+  const Node& root = fused.body->outputs().front().second.node();
+  return is(root, "sum") || is(root, "mean") ? &root : nullptr;
 }
 
 std::vector<SliceGroup> slice_groups(const std::vector<const Node*>& order) {

@@ -66,6 +66,9 @@ std::unique_ptr<Sliced> sliced(std::int64_t examples, F f) {
 /// of fewer examples than there are slices are left to other ways of cutting.
 std::int64_t sliced_examples(const Node& node);
 
+/// The sum or mean over all axes but the last that ends a fused node's chain, or nullptr.
+const Node* sum_of_chain(const Node& fused);
+
 /// Neighbouring instructions that may run slice by slice: steps [begin, end) of a list of nodes.
 struct SliceGroup {
   std::size_t begin = 0;
