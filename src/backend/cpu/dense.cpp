@@ -150,14 +150,14 @@ class ChannelSums final : public Sliced {
         partial_(DType::kF32, {Slices::kCount, channels_}) {
     scratch_bytes = static_cast<std::size_t>(channels_) * sizeof(float);
   }
-  void run_part(const SlicePart& part, const Machine& machine, int worker) const override {
+  void run_part(const SlicePart& part) const override {
     if (channels_ == 0) return;
     const std::int64_t of_one = x_.size() / slices().examples;
     const ReduceRange range{
         (part.end - part.begin) * of_one / channels_, channels_, 0, 1, 0, channels_};
     float* const total = partial() + part.slice * channels_;
-    float* const own = part.first ? total : reinterpret_cast<float*>(machine.scratch_of(worker));
-    sum(x_.f32() + part.begin * of_one, own, range);
+    float* const own = part.first ? total : reinterpret_cast<float*>(part.scratch());
+    sum(part.f32(x_) + part.begin * of_one, own, range);
     if (part.first) return;
     for (std::int64_t i = 0; i < channels_; ++i) total[i] += own[i];
   }
@@ -195,13 +195,13 @@ class ChannelVariances final : public Sliced {
         parts_(DType::kF32, {Slices::kCount, 2, channels_}) {
     scratch_bytes = 2 * static_cast<std::size_t>(channels_) * sizeof(float);
   }
-  void run_part(const SlicePart& part, const Machine& machine, int worker) const override {
+  void run_part(const SlicePart& part) const override {
     if (channels_ == 0) return;
     const std::int64_t rows = rows_before(slices().begin(part.slice));
     Moments moments = of_slice(part.slice, rows_before(part.begin) - rows);
     const std::int64_t begin = rows_before(part.begin);
-    add_rows(x_.f32() + begin * channels_, rows_before(part.end) - begin, channels_, moments,
-             reinterpret_cast<float*>(machine.scratch_of(worker)));
+    add_rows(part.f32(x_) + begin * channels_, rows_before(part.end) - begin, channels_, moments,
+             reinterpret_cast<float*>(part.scratch()));
   }
   void after(const Machine&) const override {
     Moments all = of_slice(0, rows_of_slice(0));

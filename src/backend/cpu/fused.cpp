@@ -83,15 +83,16 @@ InstructionPtr sliced_product(const Product& product, std::int64_t examples, F f
       flop = product_.plan->flop();
     }
     void before(const Machine&) const override { product_.plan->prepare(product_.b.f32()); }
-    void run_part(const SlicePart& part, const Machine& machine, int worker) const override {
+    void run_part(const SlicePart& part) const override {
       const std::int64_t chunks_of_image = product_.plan->chunks() / slices().examples;
-      std::byte* scratch = machine.scratch_of(worker);
+      std::byte* scratch = part.scratch();
+      const float* a = part.f32(product_.a);
       float* block = reinterpret_cast<float*>(scratch + product_.block_offset());
       for (std::int64_t chunk = part.begin * chunks_of_image; chunk < part.end * chunks_of_image;
            ++chunk) {
         const Rectangle r = product_.plan->block(chunk);
-        product_.plan->run(chunk, product_.a.f32(), product_.b.f32(), block, r.columns, scratch);
-        finish_(r, block);
+        product_.plan->run(chunk, a, product_.b.f32(), block, r.columns, scratch);
+        finish_(r, block, part);
       }
     }
 
@@ -116,6 +117,11 @@ struct BoundChain {
   Pointers pointers() const {
     Pointers p;
     for (std::size_t i = 0; i < inputs.size(); ++i) p.in[i] = inputs[i].f32();
+    return p;
+  }
+  Pointers pointers(const SlicePart& part) const {
+    Pointers p;
+    for (std::size_t i = 0; i < inputs.size(); ++i) p.in[i] = part.f32(inputs[i]);
     return p;
   }
 };
@@ -174,10 +180,9 @@ BoundChain chain_of(const Binding& binding, const Node* product) {
 InstructionPtr lower_chain(const Binding& binding) {
   if (const std::int64_t examples = sliced_examples(binding.node); examples > 0) {
     return sliced(examples, [bound = chain_of(binding, nullptr), out = binding.out[0],
-                             of_one = binding.out[0].size() / examples](const SlicePart& part,
-                                                                        const Machine&, int) {
-      const BoundChain::Pointers p = bound.pointers();
-      float* const outputs[] = {out.f32()};
+                             of_one = binding.out[0].size() / examples](const SlicePart& part) {
+      const BoundChain::Pointers p = bound.pointers(part);
+      float* const outputs[] = {part.f32(out)};
       bound.chain.run(p.in, outputs, part.begin * of_one, part.end * of_one);
     });
   }
@@ -207,10 +212,10 @@ class SummedChain final : public Sliced {
         partials_(DType::kF32, {Slices::kCount, channels_}) {
     scratch_bytes = static_cast<std::size_t>((rows_of_block() + 1) * channels_) * sizeof(float);
   }
-  void run_part(const SlicePart& part, const Machine& machine, int worker) const override {
+  void run_part(const SlicePart& part) const override {
     if (channels_ == 0) return;
-    const BoundChain::Pointers p = bound_.pointers();
-    float* const own = reinterpret_cast<float*>(machine.scratch_of(worker));
+    const BoundChain::Pointers p = bound_.pointers(part);
+    float* const own = reinterpret_cast<float*>(part.scratch());
     float* const block = own + channels_;
     float* const total = partials() + part.slice * channels_;
     if (part.first) std::fill_n(total, channels_, 0.0F);
@@ -246,14 +251,14 @@ InstructionPtr lower_product_chain(const Binding& binding, const Node& node) {
   const Product product = product_of(binding, node);
   const std::int64_t row_length = product.plan->columns();
   if (const std::int64_t examples = sliced_examples(binding.node); examples > 0) {
-    return sliced_product(product, examples,
-                          [bound = chain_of(binding, &node), out = binding.out[0], row_length](
-                              const Rectangle& rectangle, const float* block) {
-                            const BoundChain::Pointers p = bound.pointers();
-                            float* const outputs[] = {out.f32()};
-                            bound.chain.run_rectangle(p.in, outputs, rectangle, row_length, block,
-                                                      rectangle.columns);
-                          });
+    return sliced_product(
+        product, examples,
+        [bound = chain_of(binding, &node), out = binding.out[0], row_length](
+            const Rectangle& rectangle, const float* block, const SlicePart& part) {
+          const BoundChain::Pointers p = bound.pointers(part);
+          float* const outputs[] = {part.f32(out)};
+          bound.chain.run_rectangle(p.in, outputs, rectangle, row_length, block, rectangle.columns);
+        });
   }
   InstructionPtr made = instruction([product, bound = chain_of(binding, &node),
                                      out = binding.out[0], row_length](const Machine& machine) {

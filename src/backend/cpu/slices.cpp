@@ -131,33 +131,46 @@ std::int64_t floats_of_example(const Node& node, std::int64_t examples) {
   return most;
 }
 
-namespace {
+std::int64_t examples_of_part(std::int64_t largest_floats_of_example) {
+  constexpr std::int64_t kFloatsOfPart = 131072;  // several such arrays are in a core's L2 at a time
+  return std::max<std::int64_t>(
+      1, kFloatsOfPart / std::max<std::int64_t>(1, largest_floats_of_example));
+}
 
-// A part of an array: several of them are in a core's L2 at a time.
-constexpr std::int64_t kFloatsOfPart = 32768;
+float* SlicePart::f32(const Operand& x) const {
+  const Slot& slot = x.slot();
+  if (slot.local_example == 0) return x.f32();
+  // As a number, since the array's beginning lies outside of what is there.
+  const auto at = reinterpret_cast<std::uintptr_t>(machine.scratch_of(worker) + slot.local);
+  return reinterpret_cast<float*>(at - static_cast<std::uintptr_t>(begin) * slot.local_example);
+}
+
+namespace {
 
 class Together final : public Instruction {
  public:
-  Together(std::vector<InstructionPtr> instructions, std::int64_t largest)
+  Together(std::vector<InstructionPtr> instructions, std::int64_t part_examples,
+           std::size_t local_bytes)
       : instructions_(std::move(instructions)),
-        examples_of_part_(
-            std::max<std::int64_t>(1, kFloatsOfPart / std::max<std::int64_t>(1, largest))) {
+        part_examples_(part_examples),
+        local_bytes_(local_bytes) {
     for (const InstructionPtr& one : instructions_) {
       scratch_bytes = std::max(scratch_bytes, one->scratch_bytes);
       shared_bytes = std::max(shared_bytes, one->shared_bytes);
       flop += one->flop;
       parts_.push_back(static_cast<const Sliced*>(one.get()));
     }
+    scratch_bytes += local_bytes;
   }
   void run(const Machine& machine) const override {
     const Slices slices = parts_.front()->slices();
     for (const Sliced* one : parts_) one->before(machine);
     machine.pool->run(Slices::kCount, [&](std::int64_t slice, int worker) {
       const std::int64_t end = slices.end(slice);
-      SlicePart part{slice, slices.begin(slice), 0, true};
+      SlicePart part{machine, worker, slice, slices.begin(slice), 0, true, local_bytes_};
       for (; part.begin < end; part.begin = part.end, part.first = false) {
-        part.end = std::min(end, part.begin + examples_of_part_);
-        for (const Sliced* one : parts_) one->run_part(part, machine, worker);
+        part.end = std::min(end, part.begin + part_examples_);
+        for (const Sliced* one : parts_) one->run_part(part);
       }
     });
     for (const Sliced* one : parts_) one->after(machine);
@@ -165,7 +178,8 @@ class Together final : public Instruction {
 
  private:
   std::vector<InstructionPtr> instructions_;
-  std::int64_t examples_of_part_;
+  std::int64_t part_examples_;
+  std::size_t local_bytes_;
   std::vector<const Sliced*> parts_;
 };
 
@@ -174,14 +188,14 @@ class Together final : public Instruction {
 void Sliced::run(const Machine& machine) const {
   before(machine);
   machine.pool->run(Slices::kCount, [&](std::int64_t slice, int worker) {
-    run_part({slice, slices_.begin(slice), slices_.end(slice)}, machine, worker);
+    run_part({machine, worker, slice, slices_.begin(slice), slices_.end(slice)});
   });
   after(machine);
 }
 
-InstructionPtr run_together(std::vector<InstructionPtr> instructions,
-                            std::int64_t largest_floats_of_example) {
-  return std::make_unique<Together>(std::move(instructions), largest_floats_of_example);
+InstructionPtr run_together(std::vector<InstructionPtr> instructions, std::int64_t part_examples,
+                            std::size_t local_bytes) {
+  return std::make_unique<Together>(std::move(instructions), part_examples, local_bytes);
 }
 
 }  // namespace chainrule::cpu
