@@ -108,7 +108,7 @@ double ConvolutionPlan::flop() const {
          static_cast<double>(window_.kernel[0] * window_.kernel[1] * x_[3]);
 }
 
-void ConvolutionPlan::prepare(const float* weights) const {
+void ConvolutionPlan::prepare(const float* weights, ThreadPool&) const {
   const std::int64_t pixels = window_.kernel[0] * window_.kernel[1];
   const std::int64_t in = x_[3];
   const std::int64_t out = y_[3];
@@ -167,7 +167,7 @@ double FoldedProductPlan::flop() const {
   return 2.0 * static_cast<double>(element_count(dy_)) * static_cast<double>(copied_channels());
 }
 
-void FoldedProductPlan::prepare(const float* weights) const {
+void FoldedProductPlan::prepare(const float* weights, ThreadPool&) const {
   // The weights [KH·KW·C, O] as panels of their transpose [O, KH·KW·C].
   const std::int64_t in = dy_[3];
   float* const panels = panels_.values<float>().data();

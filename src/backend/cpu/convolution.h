@@ -62,7 +62,7 @@ class ConvolutionPlan final : public ProductPlan {
   std::int64_t largest_block() const override { return band_rows_ * y_[2] * y_[3]; }
   std::size_t scratch_bytes() const override;
   double flop() const override;
-  void prepare(const float* weights) const override;
+  void prepare(const float* weights, ThreadPool& pool) const override;
   void run(std::int64_t chunk, const float* x, const float* weights, float* c, std::int64_t ldc,
            std::byte* scratch) const override;
 
@@ -88,7 +88,7 @@ class FoldedProductPlan final : public ProductPlan {
   std::int64_t largest_block() const override { return dx_[1] * dx_[2] * dx_[3]; }
   std::size_t scratch_bytes() const override;
   double flop() const override;
-  void prepare(const float* weights) const override;
+  void prepare(const float* weights, ThreadPool& pool) const override;
   void run(std::int64_t chunk, const float* dy, const float* weights, float* c, std::int64_t ldc,
            std::byte* scratch) const override;
 

@@ -56,7 +56,7 @@ Product product_of(const Binding& binding, const Node& product) {
 template <typename F>
 void run_product(const Machine& machine, const Product& product, F finish) {
   const ProductPlan& plan = *product.plan;
-  plan.prepare(product.b.f32());
+  plan.prepare(product.b.f32(), *machine.pool);
   const auto chunk_on = [&](std::int64_t chunk, int worker) {
     std::byte* scratch = machine.scratch_of(worker);
     float* block = reinterpret_cast<float*>(scratch + product.block_offset());
@@ -82,7 +82,9 @@ InstructionPtr sliced_product(const Product& product, std::int64_t examples, F f
       scratch_bytes = product_.scratch_bytes();
       flop = product_.plan->flop();
     }
-    void before(const Machine&) const override { product_.plan->prepare(product_.b.f32()); }
+    void before(const Machine& machine) const override {
+      product_.plan->prepare(product_.b.f32(), *machine.pool);
+    }
     void run_part(const SlicePart& part) const override {
       const std::int64_t chunks_of_image = product_.plan->chunks() / slices().examples;
       std::byte* scratch = part.scratch();

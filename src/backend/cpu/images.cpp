@@ -26,7 +26,7 @@ class Convolution final : public Sliced {
     scratch_bytes = plan_->scratch_bytes();
     flop = plan_->flop();
   }
-  void before(const Machine&) const override { plan_->prepare(b_.f32()); }
+  void before(const Machine& machine) const override { plan_->prepare(b_.f32(), *machine.pool); }
   void run_part(const SlicePart& part) const override {
     const std::int64_t chunks_of_image = plan_->chunks() / slices().examples;
     for (std::int64_t chunk = part.begin * chunks_of_image; chunk < part.end * chunks_of_image;

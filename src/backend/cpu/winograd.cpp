@@ -2,6 +2,8 @@
 // matrix products and are transformed back while all of it is in cache.
 #include "backend/cpu/winograd.h"
 
+#include <hwy/cache_control.h>
+
 #include <algorithm>
 #include <array>
 
@@ -36,6 +38,14 @@ struct PixelRows {
   }
   const float* rows[4];
 };
+
+// The two rows that tile row i reads and the one before it does not.
+void fetch_rows(const float* image, const Shape& x, const Window& window, std::int64_t i) {
+  const std::int64_t row = 2 * i + 2 - window.before[0];
+  if (row < 0 || row + 2 > x[1]) return;
+  const float* const from = image + row * x[2] * x[3];
+  for (std::int64_t at = 0; at < 2 * x[2] * x[3]; at += 16) hwy::Prefetch(from + at);
+}
 
 double direct_flop(const Shape& y, std::int64_t inputs) {
   return 2.0 * 9.0 * static_cast<double>(element_count(y)) * static_cast<double>(inputs);
@@ -78,8 +88,13 @@ std::size_t WinogradPlan::scratch_bytes() const {
 
 double WinogradPlan::flop() const { return direct_flop(y_, x_[3]); }
 
-void WinogradPlan::prepare(const float* weights) const {
-  transform_weights(weights, x_[3], y_[3], gradient_, panels_.values<float>().data());
+void WinogradPlan::prepare(const float* weights, ThreadPool& pool) const {
+  float* const panels = panels_.values<float>().data();
+  const std::int64_t outer = gradient_ ? y_[3] : x_[3];
+  pool.run(outer / kChannelsTogether, [&](std::int64_t chunk, int) {
+    transform_weights(weights, x_[3], y_[3], gradient_, chunk * kChannelsTogether,
+                      (chunk + 1) * kChannelsTogether, panels);
+  });
 }
 
 void WinogradPlan::run(std::int64_t chunk, const float* x, const float*, float* c, std::int64_t ldc,
@@ -101,6 +116,7 @@ void WinogradPlan::run(std::int64_t chunk, const float* x, const float*, float* 
     const std::int64_t stride_after = position_stride(tiles, out);
     float* const after = before + kPositions * stride_before;
     for (std::int64_t i = 0; i < tile_rows; ++i) {
+      fetch_rows(image, x_, window_, (first + row) / 2 + i + 1);
       const PixelRows pixels(image, x_, window_, (first + row) / 2 + i,
                              zeros_.values<float>().data());
       transform_pixels(pixels.rows, x_[2], window_.before[1],

@@ -24,7 +24,7 @@ class WinogradPlan final : public ProductPlan {
   std::int64_t largest_block() const override { return band_rows_ * y_[2] * y_[3]; }
   std::size_t scratch_bytes() const override;
   double flop() const override;  // of the direct sum
-  void prepare(const float* weights) const override;
+  void prepare(const float* weights, ThreadPool& pool) const override;
   void run(std::int64_t chunk, const float* x, const float* weights, float* c, std::int64_t ldc,
            std::byte* scratch) const override;
 

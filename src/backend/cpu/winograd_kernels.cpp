@@ -46,14 +46,20 @@ HWY_INLINE Four of_kernel(V a, V b, V c) {
 }  // namespace
 
 void transform_pixels(const float* const rows[4], std::int64_t width, std::int64_t left,
-                      const TileRow& to) {
+                      const TileRow& tile_row) {
   const D d;
+  // Copies, since a store could otherwise change what the references see.
+  const TileRow to = tile_row;
+  const float* const row0 = rows[0];
+  const float* const row1 = rows[1];
+  const float* const row2 = rows[2];
+  const float* const row3 = rows[3];
   for (std::int64_t c = 0; c < to.channels; c += kLanes) {
-    const auto column = [&](std::int64_t j) HWY_ATTR {
+    const auto column = [=](std::int64_t j) HWY_ATTR {
       if (j < 0 || j >= width) return Four{{hn::Zero(d), hn::Zero(d), hn::Zero(d), hn::Zero(d)}};
       const std::int64_t at = j * to.channels + c;
-      return of_pixels(hn::LoadU(d, rows[0] + at), hn::LoadU(d, rows[1] + at),
-                       hn::LoadU(d, rows[2] + at), hn::LoadU(d, rows[3] + at));
+      return of_pixels(hn::LoadU(d, row0 + at), hn::LoadU(d, row1 + at), hn::LoadU(d, row2 + at),
+                       hn::LoadU(d, row3 + at));
     };
     Four first = column(-left);
     Four second = column(1 - left);
@@ -75,14 +81,17 @@ void transform_pixels(const float* const rows[4], std::int64_t width, std::int64
   }
 }
 
-void transform_cotangents(const float* const rows[2], std::int64_t width, const TileRow& to) {
+void transform_cotangents(const float* const rows[2], std::int64_t width, const TileRow& tile_row) {
   const D d;
+  const TileRow to = tile_row;
+  const float* const upper = rows[0];
+  const float* const lower = rows[1];
   for (std::int64_t c = 0; c < to.channels; c += kLanes) {
     float* out = to.tiles + c;
     for (std::int64_t t = 0; t < to.count; ++t, out += to.channels) {
-      const auto column = [&](std::int64_t j) HWY_ATTR {
+      const auto column = [=](std::int64_t j) HWY_ATTR {
         const std::int64_t at = j * to.channels + c;
-        return of_cotangents(hn::LoadU(d, rows[0] + at), hn::LoadU(d, rows[1] + at));
+        return of_cotangents(hn::LoadU(d, upper + at), hn::LoadU(d, lower + at));
       };
       const V zero = hn::Zero(d);
       const Four left = column(2 * t);
@@ -99,9 +108,12 @@ void transform_cotangents(const float* const rows[2], std::int64_t width, const 
   }
 }
 
-void transform_results(const TileRow& from, float* const rows[2], std::int64_t width,
+void transform_results(const TileRow& tile_row, float* const rows[2], std::int64_t width,
                        std::int64_t pixel_stride) {
   const D d;
+  const TileRow from = tile_row;
+  float* const first = rows[0];
+  float* const second = rows[1];
   const auto sum = [](V a, V b, V c) HWY_ATTR { return hn::Add(hn::Add(a, b), c); };
   const auto difference = [](V a, V b, V c) HWY_ATTR { return hn::Sub(hn::Sub(a, b), c); };
   for (std::int64_t c = 0; c < from.channels; c += kLanes) {
@@ -121,27 +133,27 @@ void transform_results(const TileRow& from, float* const rows[2], std::int64_t w
       }
       const std::int64_t at = 2 * t * pixel_stride + c;
       const bool pair = 2 * t + 1 < width;
-      hn::StoreU(sum(upper[0], upper[1], upper[2]), d, rows[0] + at);
+      hn::StoreU(sum(upper[0], upper[1], upper[2]), d, first + at);
       if (pair) {
-        hn::StoreU(difference(upper[1], upper[2], upper[3]), d, rows[0] + at + pixel_stride);
+        hn::StoreU(difference(upper[1], upper[2], upper[3]), d, first + at + pixel_stride);
       }
-      if (rows[1] == nullptr) continue;
-      hn::StoreU(sum(lower[0], lower[1], lower[2]), d, rows[1] + at);
+      if (second == nullptr) continue;
+      hn::StoreU(sum(lower[0], lower[1], lower[2]), d, second + at);
       if (pair) {
-        hn::StoreU(difference(lower[1], lower[2], lower[3]), d, rows[1] + at + pixel_stride);
+        hn::StoreU(difference(lower[1], lower[2], lower[3]), d, second + at + pixel_stride);
       }
     }
   }
 }
 
 void transform_weights(const float* weights, std::int64_t in, std::int64_t out, bool turned,
-                       float* panels) {
+                       std::int64_t begin, std::int64_t end, float* panels) {
   const D d;
   const std::int64_t position_stride =
       (out + kPanelColumns - 1) / kPanelColumns * in * kPanelColumns;
   const std::int64_t outer = turned ? out : in;  // of a pixel's weights as they are stored
   const std::int64_t inner = turned ? in : out;
-  for (std::int64_t a = 0; a < outer; ++a) {
+  for (std::int64_t a = begin; a < end; ++a) {
     for (std::int64_t b = 0; b < inner; b += kLanes) {
       const auto g = [&](int u, int v) HWY_ATTR {
         const int pixel = turned ? 8 - (3 * u + v) : 3 * u + v;
@@ -226,8 +238,8 @@ void transform_results(const TileRow& from, float* const rows[2], std::int64_t w
 }
 
 void transform_weights(const float* weights, std::int64_t in, std::int64_t out, bool turned,
-                       float* panels) {
-  chosen(HWY_DISPATCH_TABLE(transform_weights))(weights, in, out, turned, panels);
+                       std::int64_t begin, std::int64_t end, float* panels) {
+  chosen(HWY_DISPATCH_TABLE(transform_weights))(weights, in, out, turned, begin, end, panels);
 }
 
 void gradient_of_kernels(const float* products, std::int64_t parts, std::int64_t part_stride,

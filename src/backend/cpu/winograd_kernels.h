@@ -47,12 +47,12 @@ void transform_cotangents(const float* const rows[2], std::int64_t width, const 
 void transform_results(const TileRow& from, float* const rows[2], std::int64_t width,
                        std::int64_t pixel_stride);
 
-/// G·g·Gᵀ of each kernel, as panels of kPanelColumns for each position:
-/// panels[p][n / kPanelColumns][c][n % kPanelColumns].
+/// G·g·Gᵀ of the kernels [begin, end) of the third axis, as panels of kPanelColumns for each
+/// position: panels[p][n / kPanelColumns][c][n % kPanelColumns].
 ///
 /// weights: [3, 3, in, out], or with `turned` [3, 3, out, in] read from the last pixel to the first
 void transform_weights(const float* weights, std::int64_t in, std::int64_t out, bool turned,
-                       float* panels);
+                       std::int64_t begin, std::int64_t end, float* panels);
 
 /// The gradient of the kernels of input channel c: dw[u, v, c, :] = Aᵀ·m·A, m the sum of `parts`
 /// arrays [kPositions, in, out] that lie part_stride floats apart.
