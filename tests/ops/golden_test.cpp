@@ -176,6 +176,7 @@ std::map<std::string, Build> builders_of_values() {
       {"to_float", of(One{to_float})},
       {"sum", reduction(sum)},
       {"mean", reduction(mean)},
+      {"variance", reduction(variance)},
       {"max", reduction(max)},
       {"argmax", of(One{argmax})},
       {"matmul", of(Two{matmul})},
@@ -209,7 +210,10 @@ std::map<std::string, Build> builders_of_values() {
        }},
       {"attention",
        [](Graph&, const Values& x, const Arguments& a) {
-    return Values{attention(x.at(0), x.at(1), x.at(2), a.integer("causal") != 0)};
+    AttentionOptions options{.causal = a.integer("causal") != 0};
+    if (a.has("heads")) options.heads = a.integer("heads");
+    if (x.size() > 3) options.mask = x.at(3);
+    return Values{attention(x.at(0), x.at(1), x.at(2), options)};
        }},
       {"rotary", of(One{[](Value x) {
     return rotary(x); }})},

@@ -279,6 +279,8 @@ def reductions():
         case("sum", [x], y, arguments, **SIGNS)
         case("mean", [x], y / mpf(count), arguments, **SIGNS)
         case("max", [x], np.max(x, axis=axis, keepdims=keep), arguments)
+        deviations = exact(x) - total(exact(x), axis, True) / mpf(count)
+        case("variance", [x], total(deviations * deviations, axis, keep) / mpf(count), arguments, **SIGNS)
     case("max", [reals([[1, NAN, 3], [-INF, -INF, -INF]])], np.array([NAN, -INF]), {"axes": [-1]})
     case("sum", [reals([[1, NAN], [INF, 2], [INF, -INF]])], np.array([NAN, INF, NAN]), {"axes": [1]})
     x = reals([[1, 3, 3, 2], [-5, -7, -5, -6], [0, 0, 0, 0]])
@@ -470,6 +472,21 @@ def attention():
         places[t, i], places[t, i + 3] = mp.sin(angle), mp.cos(angle)
     case("rotary", [x], turned, **sums)
     case("sinusoidal_positions", [], places, {"length": 5, "features": 6}, **sums)
+    # Heads are columns; a mask may leave a row nothing to read, which then gives 0.
+    keys = reals([[[1, 1, 1, 0, 0]], [[0, 0, 0, 0, 0]]])
+    pairs = reals([[[0, 1, 1, 0, 1], [0, 1, 1, 1, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 1]]])
+    for causal, mask in [(0, None), (1, None), (0, keys), (1, pairs)]:
+        q, k, v = uniform((2, 4, 6)), uniform((2, 5, 6)), uniform((2, 5, 9))
+        y = exact(np.zeros((2, 4, 9)))
+        readable = np.ones((2, 4, 5)) if mask is None else np.broadcast_to(mask, (2, 4, 5))
+        for b, t, h in np.ndindex(2, 4, 3):
+            rows = [s for s in range(5) if readable[b, t, s] and not (causal and s > t)]
+            weights = [mp.exp(exact(k[b, s, 2 * h:2 * h + 2]) @ exact(q[b, t, 2 * h:2 * h + 2]) / mp.sqrt(2))
+                       for s in rows]
+            for s, weight in zip(rows, weights):
+                y[b, t, 3 * h:3 * h + 3] += weight / sum(weights) * exact(v[b, s, 3 * h:3 * h + 3])
+        case("attention", [q, k, v] + ([] if mask is None else [mask]), y,
+             {"causal": causal, "heads": 3}, **sums)
 
 
 def draws():
