@@ -9,7 +9,7 @@ chainrule_program(chainrule_tests)
 target_include_directories(chainrule_tests PRIVATE tests)
 target_compile_definitions(chainrule_tests PRIVATE CHAINRULE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
   CHAINRULE_PYTHON="${Python3_EXECUTABLE}")
-target_link_libraries(chainrule_tests PRIVATE hwy::hwy Threads::Threads)
+target_link_libraries(chainrule_tests PRIVATE chainrule_workloads hwy::hwy Threads::Threads)
 add_test(NAME chainrule_tests COMMAND chainrule_tests)
 
 add_test(NAME check_layers

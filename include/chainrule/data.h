@@ -105,6 +105,9 @@ struct Dataset {
   Tensor y;                           // [rows, 1] f32, standardised: see Encoder::original_units
   std::vector<std::string> classes;   // the labels' texts, in label order
   std::vector<std::string> features;  // the names of x's columns, F of them; none for images
+  // [rows] i32: how many steps of each row of x [rows, T, …] count; what stands behind them, in x
+  // and in labels [rows, T], may be any finite number and any label. Empty: all steps count.
+  Tensor lengths{DType::kI32, {0}};
 };
 
 struct EncoderOptions {

@@ -215,7 +215,9 @@ Value log_softmax(Value x);
 /// p: [..., N]    target: [..., N] f32, or labels [...] i32    y: []
 /// epsilon guards the logarithm. When p = softmax(z), simplify() replaces the chain of the two
 /// derivatives by the limit epsilon → 0, dz = (p − target)/B, which is also the stabler form.
+/// With weights, f32 [...], a number for each row, it is the weighted mean, Σ w·y / Σ w.
 Value cross_entropy(Value p, Value target, double epsilon = 1e-9);
+Value cross_entropy(Value p, Value target, double epsilon, Value weights);
 
 /// Cross-entropy of softmax(logits), averaged over the rows, without overflow.
 ///
@@ -223,9 +225,11 @@ Value cross_entropy(Value p, Value target, double epsilon = 1e-9);
 ///     smoothing/N
 ///
 /// logits: [..., N]    target: [..., N] f32, or labels [...] i32    y: []
+/// weights as in cross_entropy.
 /// gradient  dlogits = (softmax(logits) − t)/B · dy.
 /// Source: Szegedy et al., 2015, for label smoothing.
 Value softmax_cross_entropy(Value logits, Value target, double smoothing = 0.0);
+Value softmax_cross_entropy(Value logits, Value target, double smoothing, Value weights);
 
 /// Mean over all elements of −t ln σ(x) − (1 − t) ln(1 − σ(x)) = softplus(x) − x·t.
 Value binary_cross_entropy(Value logits, Value target);

@@ -27,8 +27,10 @@ namespace chainrule {
 ///     adamw     the same, with decoupled decay
 ///     nadam     [beta1=0.9] [beta2=0.999] [epsilon=1e-8] [momentum_decay=0.004] [decoupled]
 ///     lion      [beta1=0.9] [beta2=0.99]
-///     muon      [momentum=0.95] [nesterov=true] [steps=5] for matrices; AdamW with
-///               [beta1=0.9] [beta2=0.95] [epsilon=1e-10] for vectors
+///     muon      [momentum=0.95] [nesterov=true] [steps=5] for the matrices inside the network;
+///               AdamW with [beta1=0.9] [beta2=0.95] [epsilon=1e-10] for vectors, for tables that
+///               are looked up or added (embeddings, positions) and for the output layer, which is
+///               what no other matrix multiplies after
 ///
 /// All of them also take
 ///

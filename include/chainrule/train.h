@@ -23,6 +23,7 @@ struct StepOptions {
   std::int64_t seed = 0;       // of dropout
   double label_smoothing = 0;  // classes: see softmax_cross_entropy
   bool mixup = false;          // each row is mixed with another
+  bool lengths = false;        // rows are padded sequences: see training_step
 };
 
 /// Forward pass, loss, gradients, clipping and updates for one batch, as one graph.
@@ -39,8 +40,16 @@ struct StepOptions {
 /// With mixup the graph has two more inputs, mix: [] and partner: i32[B], and learns from
 /// mix·x + (1 − mix)·x[partner] with targets mixed in the same way; `correct` counts the rows' own
 /// labels.  Source: Zhang et al., 2017; label smoothing: Szegedy et al., 2015.
-/// throws  ShapeError when the network does not give one output a class; UsageError for label
-///         smoothing without classes and for mixup of whole numbers.
+///
+/// With lengths the batch is [B, T, …] and the graph has one more input, lengths: i32[B], and one
+/// more output, steps: [], their sum. Row b ends after step lengths[b]: recurrent layers stop
+/// there, the state that a row ends with is the one after its last step, and of the labels [B, T]
+/// those behind the end count neither in the loss, which is the mean over the others, nor in
+/// `correct`. Layers that take each step by itself need nothing. A run throws DataError for a
+/// length that is not in 0 … T.
+/// throws  ShapeError when the network does not give one output a class, and for lengths where
+///         there is no T; UsageError for label smoothing without classes, for mixup of whole
+///         numbers or with lengths, and for lengths that no layer and no label looks at.
 ///
 /// Example:  Program step(*training_step(model, {32, 784}, 10), parameters, {.guard = "loss"});
 std::unique_ptr<Graph> training_step(const Sequential& model, const Shape& input,
@@ -88,21 +97,29 @@ class Predictor {
 
   /// The network's outputs.  x: [rows, …]  → [rows, outputs…]
   ///
-  /// throws  ShapeError when x's examples have another shape or dtype.
-  Tensor operator()(const Tensor& x);
+  /// lengths  i32[rows] for padded sequences, as Dataset::lengths; empty: all steps count
+  /// throws  ShapeError when x's examples have another shape or dtype; DataError for a length that
+  ///         is not in 1 … T.
+  Tensor operator()(const Tensor& x, const Tensor& lengths = Tensor(DType::kI32, {0}));
 
  private:
+  Program compiled(bool lengths) const;
+
+  Sequential model_;
   Shape input_;
   Shape output_;
-  DType dtype_;
+  std::shared_ptr<Parameters> parameters_;
+  std::shared_ptr<cpu::ThreadPool> threads_;
   Program program_;
+  std::optional<Program> with_lengths_;  // made when it is first needed
 };
 
 /// Outputs as probabilities: their softmax over the last axis, unless the network ends in one.
 Tensor probabilities(const Sequential& model, Tensor outputs);
 
 /// requires  outputs: [rows of data, classes or values], or [rows, T, classes] for labels [rows,
-/// T]. throws    ShapeError when outputs and targets do not match.
+///           T], of which those behind a row's length do not count.
+/// throws    ShapeError when outputs and targets do not match.
 Metrics measure(const Sequential& model, const Tensor& outputs, const Dataset& data);
 
 // ── fitting ──────────────────────────────────────────────────────────────────
@@ -143,6 +160,9 @@ struct FitResult {
 };
 
 /// Trains `model` on `train`, changing `parameters`, which gets first values for what it lacks.
+///
+/// Sequences of different lengths are padded to one, and Dataset::lengths says where each ends:
+/// then nothing of the padding enters the result (see training_step).
 ///
 /// Rows are shuffled anew in each epoch, by (seed, epoch); the last batch may be short. The same
 /// data, options and seed give the same bits on any number of threads. `report`, when given, is

@@ -41,11 +41,26 @@ std::string nearest(std::string_view word, const std::vector<std::string>& known
   return best;
 }
 
+std::string did_you_mean(std::string_view word, const std::vector<std::string>& known) {
+  const std::string near = nearest(word, known);
+  return near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near);
+}
+
+std::string quoted_list(std::span<const std::string> names, std::size_t at_most) {
+  std::string text;
+  const std::size_t shown = names.size() > at_most + 1 ? at_most : names.size();
+  for (std::size_t i = 0; i < shown; ++i) {
+    if (i > 0) text += i + 1 == names.size() ? " and " : ", ";
+    text += '"' + names[i] + '"';
+  }
+  if (shown < names.size()) text += fmt::format(" and {} more", names.size() - shown);
+  return text;
+}
+
 std::string unknown_name(std::string_view what, std::string_view word,
                          const std::vector<std::string>& known) {
-  const std::string near = nearest(word, known);
-  return fmt::format("unknown {} \"{}\"{} There are: {}", what, word,
-                     near.empty() ? "." : fmt::format("; did you mean \"{}\"?", near),
+  const std::string hint = did_you_mean(word, known);
+  return fmt::format("unknown {} \"{}\"{} There are: {}", what, word, hint.empty() ? "." : hint,
                      fmt::join(known, ", "));
 }
 

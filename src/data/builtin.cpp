@@ -2,9 +2,9 @@
 #include <array>
 #include <cstdint>
 
+#include "base/nearest.h"
 #include "chainrule/data.h"
 #include "chainrule/error.h"
-#include "data/suggest.h"
 
 namespace chainrule {
 namespace {
@@ -58,10 +58,7 @@ std::vector<std::string> builtin_names() { return {"digits", "iris"}; }
 Table builtin(const std::string& name) {
   if (name == "iris") return iris();
   if (name == "digits") return digits();
-  const std::vector<std::string> names = builtin_names();
-  const std::string nearest = suggestion(name, names);
-  throw UsageError("no built-in data set \"" + name + "\"" +
-                   (nearest.empty() ? "; expected " : nearest + " There are ") + listed(names));
+  throw UsageError(unknown_name("built-in data set", name, builtin_names()));
 }
 
 }  // namespace chainrule

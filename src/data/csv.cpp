@@ -12,10 +12,10 @@
 #include <set>
 #include <sstream>
 
+#include "base/nearest.h"
 #include "chainrule/data.h"
 #include "chainrule/error.h"
 #include "data/csv_scanner.h"
-#include "data/suggest.h"
 #include "data/utf8.h"
 
 namespace chainrule {
@@ -251,10 +251,9 @@ std::size_t Table::index_of(const std::string& name_or_number) const {
                          name_or_number.find_first_not_of("0123456789") == std::string::npos;
   const std::size_t number = is_number ? std::stoul(name_or_number) : 0;
   if (number >= 1 && number <= columns.size()) return number - 1;
-  const std::string nearest = suggestion(name_or_number, names);
+  const std::string hint = did_you_mean(name_or_number, names);
   throw UsageError(source + ": no column \"" + name_or_number + "\"" +
-                   (nearest.empty() ? "; the" : nearest + " The") + " columns are " +
-                   listed(names));
+                   (hint.empty() ? "; the" : hint + " The") + " columns are " + quoted_list(names));
 }
 
 Table read_csv(const std::string& path, const CsvOptions& options) {

@@ -5,10 +5,10 @@
 #include <cmath>
 #include <set>
 
+#include "base/nearest.h"
 #include "chainrule/data.h"
 #include "chainrule/error.h"
 #include "chainrule/numpy_format.h"
-#include "data/suggest.h"
 #include "data/targets.h"
 
 namespace chainrule {
@@ -231,7 +231,7 @@ const Column& Encoder::find(const Table& table, const std::string& name, std::si
     throw DataError(table.source + ": no column \"" + name +
                         "\", which the model was trained on; "
                         "the columns are " +
-                        listed(names),
+                        quoted_list(names),
                     table.source);
   }
   const std::size_t width = table.columns.size();
@@ -300,7 +300,7 @@ std::int32_t Encoder::label_of(const Table& table, const Column& column, std::in
                                  ? "the target is missing"
                                  : '"' + cell_text(column, row) + "\" is no class of the model";
     throw DataError(place_of(table, row) + ": column \"" + column.name + "\": " + what +
-                        "; the classes are " + listed(classes_),
+                        "; the classes are " + quoted_list(classes_),
                     table.source, line_of(table, row));
   }
   return static_cast<std::int32_t>(at - classes_.begin());

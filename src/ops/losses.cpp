@@ -65,6 +65,10 @@ Pattern for_each_row(const Node& n, const std::string& derivative, const char* t
   return {derivative + times + "{2}", Binding::kProduct};
 }
 
+Value weighted_mean(Value rows, Value weights) {
+  return weights ? sum(weights * rows) / sum(weights) : mean(rows);
+}
+
 // ── cross_entropy ────────────────────────────────────────────────────────────
 const Op kCrossEntropy{checked({
     .name = "cross_entropy",
@@ -191,13 +195,22 @@ Value softmax_cross_entropy_backward(Value logits, Value target, Value dy, doubl
   return emit(kSoftmaxCrossEntropyBackward, {logits, target, dy}, {{"smoothing", smoothing}});
 }
 
-Value cross_entropy(Value p, Value target, double epsilon) {
+Value cross_entropy(Value p, Value target, double epsilon, Value weights) {
   const Value t = as_distribution(target, p.extent(-1));
-  return mean(emit(kCrossEntropy, {p, t}, {{"epsilon", epsilon}}));
+  return weighted_mean(emit(kCrossEntropy, {p, t}, {{"epsilon", epsilon}}), weights);
+}
+
+Value cross_entropy(Value p, Value target, double epsilon) {
+  return cross_entropy(p, target, epsilon, {});
+}
+
+Value softmax_cross_entropy(Value logits, Value target, double smoothing, Value weights) {
+  const Value rows = emit(kSoftmaxCrossEntropy, {logits, target}, {{"smoothing", smoothing}});
+  return weighted_mean(rows, weights);
 }
 
 Value softmax_cross_entropy(Value logits, Value target, double smoothing) {
-  return mean(emit(kSoftmaxCrossEntropy, {logits, target}, {{"smoothing", smoothing}}));
+  return softmax_cross_entropy(logits, target, smoothing, {});
 }
 
 Value binary_cross_entropy(Value logits, Value target) {

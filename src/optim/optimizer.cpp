@@ -7,6 +7,7 @@
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
 #include "chainrule/optim.h"
+#include "optim/hidden_matrices.h"
 
 namespace chainrule {
 namespace {
@@ -21,14 +22,15 @@ struct Update {
   std::vector<Value> states;  // as named by the kind's `states`
   Value shared;               // as the kind's `shared` gives it
   double weight_decay = 0;    // 0 where the phrase says that this parameter is left out
+  bool hidden = false;        // a matrix inside the network: see hidden_matrices()
 };
 
 using Names = std::vector<std::string>;
 
 struct OptimizerKind {
   PhraseRule rule;
-  Names (*states)(const Phrase& phrase, Value w) = nullptr;    // one letter each
-  std::vector<Value> (*next)(const Update& update) = nullptr;  // of w, then of each state
+  Names (*states)(const Phrase& phrase, bool hidden) = nullptr;  // one letter each
+  std::vector<Value> (*next)(const Update& update) = nullptr;    // of w, then of each state
   double (*usual_rate)(const Phrase& phrase) = nullptr;
   Value (*shared)(const Phrase& phrase, Value old, Value step) = nullptr;  // a state of all, []
 };
@@ -76,7 +78,7 @@ double adaptive_rate(const Phrase&) { return 0.003; }
 OptimizerKind sgd_kind() {
   return {
       .rule = {"sgd", options({below_one("momentum", "0"), flag("nesterov")}, "0", "all")},
-      .states = [](const Phrase& p, Value) { return Names(p.real("momentum") == 0 ? 0 : 1, "v"); },
+      .states = [](const Phrase& p, bool) { return Names(p.real("momentum") == 0 ? 0 : 1, "v"); },
       .next =
           [](const Update& u) {
             return sgd_update(
@@ -92,7 +94,7 @@ OptimizerKind rmsprop_kind() {
                                        flag("centered"), below_one("momentum", "0")},
                                       "0", "all")},
           .states =
-              [](const Phrase& p, Value) {
+              [](const Phrase& p, bool) {
                 Names states{"s"};
                 if (p.flag("centered")) states.emplace_back("a");
                 if (p.real("momentum") != 0) states.emplace_back("v");
@@ -111,7 +113,7 @@ OptimizerKind rmsprop_kind() {
 // ── adagrad, adadelta ────────────────────────────────────────────────────────
 OptimizerKind adagrad_kind() {
   return {.rule = {"adagrad", options({at_least_zero("epsilon", "1e-10")}, "0", "all")},
-          .states = [](const Phrase&, Value) { return Names{"s"}; },
+          .states = [](const Phrase&, bool) { return Names{"s"}; },
           .next =
               [](const Update& u) {
                 return adagrad_update(u.w, u.states[0], u.g, u.lr,
@@ -124,7 +126,7 @@ OptimizerKind adadelta_kind() {
   return {.rule = {"adadelta", options({below_one("rho", "0.9"), at_least_zero("epsilon", "1e-6")},
                                        "0", "all")},
           .states =
-              [](const Phrase&, Value) {
+              [](const Phrase&, bool) {
                 return Names{"s", "d"};
               },
           .next =
@@ -147,7 +149,7 @@ OptimizerKind adam_kind(std::string_view name, std::string_view decay, std::stri
                                   at_least_zero("epsilon", "1e-8"), flag("amsgrad")},
                                  decay, decay_on)},
           .states =
-              [](const Phrase& p, Value) {
+              [](const Phrase& p, bool) {
                 return no_more_than({"m", "v", "largest"}, p.flag("amsgrad") ? 3 : 2);
               },
           .next =
@@ -172,7 +174,7 @@ OptimizerKind nadam_kind() {
                                      at_least_zero("momentum_decay", "0.004"), flag("decoupled")},
                                     "0", "all")},
           .states =
-              [](const Phrase&, Value) {
+              [](const Phrase&, bool) {
                 return Names{"m", "v"};
               },
           .next =
@@ -190,7 +192,7 @@ OptimizerKind lion_kind() {
   return {
       .rule = {"lion",
                options({below_one("beta1", "0.9"), below_one("beta2", "0.99")}, "0.1", "matrices")},
-      .states = [](const Phrase&, Value) { return Names{"m"}; },
+      .states = [](const Phrase&, bool) { return Names{"m"}; },
       .next =
           [](const Update& u) {
             return lion_update(u.w, u.states[0], u.g, u.lr,
@@ -200,9 +202,8 @@ OptimizerKind lion_kind() {
 }
 
 // ── muon ─────────────────────────────────────────────────────────────────────
-// Vectors have no orthogonal form and go by AdamW.
-bool is_matrix(const Value& w) { return w.shape().size() >= 2; }
-
+// Vectors have no orthogonal form; the rows of a table and the columns of the output layer belong
+// to one word or class each, and are not meant to change by equal amounts. They go by AdamW.
 OptimizerKind muon_kind() {
   return {.rule = {"muon", options({below_one("momentum", "0.95"),
                                     flag("nesterov", "true"),
@@ -216,12 +217,12 @@ OptimizerKind muon_kind() {
                                     at_least_zero("epsilon", "1e-10")},
                                    "0.1", "matrices")},
           .states =
-              [](const Phrase&, Value w) {
-                return no_more_than({"m", "v"}, is_matrix(w) ? 1 : 2);
+              [](const Phrase&, bool hidden) {
+                return no_more_than({"m", "v"}, hidden ? 1 : 2);
               },
           .next =
               [](const Update& u) {
-                if (!is_matrix(u.w)) {
+                if (!u.hidden) {
                   return adam_update(u.w, u.states[0], u.states[1], u.g, u.lr, u.step,
                                      adam_options(u));
                 }
@@ -330,6 +331,7 @@ void apply(const Optimizer& optimizer, Value loss, const std::vector<Value>& par
   }
   const double l1 = phrase.real("l1");
   const double average = phrase.real("ema");
+  const std::vector<bool> hidden = hidden_matrices(loss, parameters);
   const std::vector<Value> gradients = clipped(gradient(loss, parameters), clip);
   const auto state = [&](const std::string& letter, const std::string& of, const Type& type) {
     return graph.parameter(phrase.name + "." + letter + "/" + of, type);
@@ -342,12 +344,12 @@ void apply(const Optimizer& optimizer, Value loss, const std::vector<Value>& par
   }
   for (std::size_t i = 0; i < parameters.size(); ++i) {
     const Value w = parameters[i];
-    Update update{phrase, w, gradients[i], lr, step, {}, shared, 0};
+    Update update{phrase, w, gradients[i], lr, step, {}, shared, 0, hidden[i]};
     if (optimizer.decays(w.shape())) {
       update.weight_decay = phrase.real("weight_decay");
       if (l1 != 0) update.g = update.g + l1 * sign(w);
     }
-    for (const std::string& letter : kind.states(phrase, w)) {
+    for (const std::string& letter : kind.states(phrase, hidden[i])) {
       update.states.push_back(state(letter, w.name(), w.type()));
     }
     const std::vector<Value> next = kind.next(update);

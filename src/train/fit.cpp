@@ -9,6 +9,7 @@
 #include "chainrule/error.h"
 #include "chainrule/train.h"
 #include "train/full_batch.h"
+#include "train/lengths.h"
 #include "train/loader.h"
 #include "train/mixing.h"
 #include "train/non_finite.h"
@@ -38,6 +39,7 @@ void check(const FitOptions& options, const Dataset& train) {
     throw UsageError(fmt::format("mixup must be at least 0, got {}", options.mixup));
   }
   if (train.x.shape()[0] == 0) throw DataError("no rows to train on");
+  if (train.lengths.size() > 0) check_lengths(train.lengths, train.x);
 }
 
 // One batch size's graph and program.
@@ -68,7 +70,8 @@ class Training {
         threads_(make_thread_pool(options.threads)),
         batches_(all_rows(train.x.shape()[0]), options.batch, options.seed),
         rate_(options.lr > 0 ? options.lr : options.optimizer.usual_rate()),
-        loader_(train.x, options.augmentation, options.seed) {
+        loader_(train.x, options.augmentation, options.seed),
+        counted_(train) {
     check_ends();
     const std::int64_t rows = train.x.shape()[0];
     const std::int64_t batch = std::min(options.batch, rows);
@@ -102,6 +105,7 @@ class Training {
  private:
   Shape example_shape() const { return {train_.x.shape().begin() + 1, train_.x.shape().end()}; }
   bool classifies() const { return !train_.classes.empty(); }
+  bool has_lengths() const { return train_.lengths.size() > 0; }
 
   // What the network takes and how many targets an example has; the rest is training_step's to say.
   void check_ends() const {
@@ -122,11 +126,6 @@ class Training {
     }
   }
 
-  double targets_a_row() const {
-    return static_cast<double>(train_.labels.size()) /
-           static_cast<double>(train_.labels.shape()[0]);
-  }
-
   Step make_step(std::int64_t rows) const {
     Shape input = train_.x.shape();
     input[0] = rows;
@@ -135,7 +134,8 @@ class Training {
                  .clip = options_.clip,
                  .seed = static_cast<std::int64_t>(options_.seed),
                  .label_smoothing = options_.label_smoothing,
-                 .mixup = options_.mixup > 0});
+                 .mixup = options_.mixup > 0,
+                 .lengths = has_lengths()});
   }
 
   std::int64_t number_of(std::int64_t epoch, std::int64_t batch) const {
@@ -171,6 +171,10 @@ class Training {
     } else {
       gather_rows(train_.y, rows, std::as_writable_bytes(program.input<float>("target")));
     }
+    if (has_lengths()) {
+      gather_rows(train_.lengths, rows,
+                  std::as_writable_bytes(program.input<std::int32_t>("lengths")));
+    }
     program.input<float>("lr")[0] = static_cast<float>(rate_at(number));
     program.input<float>("step")[0] = static_cast<float>(number);
     if (options_.mixup > 0) {
@@ -187,23 +191,25 @@ class Training {
     progress_.epoch = epoch;
     progress_.epoch_done = false;
     progress_.validation = {};
-    double loss = 0;     // summed over rows
-    double correct = 0;  // targets
+    double loss = 0;  // summed over targets
+    double correct = 0;
     std::int64_t seen = 0;
+    std::int64_t targets = 0;
     for (std::int64_t b = 0; b < batches_.count(); ++b) {
       const std::span<const std::int64_t> rows = batches_[b];
       Program& program = *step_for(rows).program;
       if (!run_step(program, epoch, b)) fail(epoch, b);
-      const auto count = static_cast<std::int64_t>(rows.size());
-      seen += count;
+      const std::int64_t count = counted_(rows);
+      seen += static_cast<std::int64_t>(rows.size());
+      targets += count;
       loss += static_cast<double>(program.output<float>("loss")[0]) * static_cast<double>(count);
       if (classifies()) correct += static_cast<double>(program.output<float>("correct")[0]);
       progress_.step = number_of(epoch, b);
       progress_.training.rows = seen;
-      progress_.training.loss = loss / static_cast<double>(seen);
+      progress_.training.loss = loss / static_cast<double>(targets);
       progress_.training.rmse = std::sqrt(progress_.training.loss);
       if (classifies()) {
-        progress_.training.accuracy = correct / (static_cast<double>(seen) * targets_a_row());
+        progress_.training.accuracy = correct / static_cast<double>(targets);
       }
       progress_.epoch_done = b + 1 == batches_.count();
       if (progress_.epoch_done) finish_epoch(epoch);
@@ -217,7 +223,8 @@ class Training {
     last_good_ = parameters_->tensors();
     if (predictor_) {
       if (used_) take_averages();
-      progress_.validation = measure(model_, (*predictor_)(validation_->x), *validation_);
+      progress_.validation =
+          measure(model_, (*predictor_)(validation_->x, validation_->lengths), *validation_);
     }
   }
 
@@ -293,6 +300,7 @@ class Training {
   Batches batches_;
   double rate_;
   Loader loader_;
+  CountedTargets counted_;
   std::vector<Step> steps_;           // for a full batch, and for the last short one
   std::shared_ptr<Parameters> used_;  // with averages: what validation sees
   std::optional<Predictor> predictor_;

@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "chainrule/error.h"
+#include "train/lengths.h"
 
 namespace chainrule {
 namespace {
@@ -51,7 +52,10 @@ class WholeLoss {
  public:
   WholeLoss(const Sequential& model, std::shared_ptr<Parameters> parameters, const Dataset& data,
             const FitOptions& options, const std::shared_ptr<cpu::ThreadPool>& threads)
-      : parameters_(std::move(parameters)), data_(data), optimizer_(options.optimizer) {
+      : parameters_(std::move(parameters)),
+        data_(data),
+        optimizer_(options.optimizer),
+        counted_(data) {
     const std::int64_t rows = data.x.shape()[0];
     const Shape example(data.x.shape().begin() + 1, data.x.shape().end());
     const TensorMap weights = initialize(model, example, options.seed, options.init);
@@ -61,7 +65,9 @@ class WholeLoss {
       Shape input = example;
       input.insert(input.begin(), count);
       const auto graph = gradient_step(model, input, static_cast<std::int64_t>(data.classes.size()),
-                                       {.seed = 0, .label_smoothing = options.label_smoothing});
+                                       {.seed = 0,
+                                        .label_smoothing = options.label_smoothing,
+                                        .lengths = data.lengths.size() > 0});
       require_no_randomness(*graph);
       declare_parameters(*parameters_, *graph, weights);
       pieces_.push_back({count, Program(*graph, parameters_, {threads, "loss"})});
@@ -94,13 +100,15 @@ class WholeLoss {
     std::fill(gradient.begin(), gradient.end(), 0.0);
     const std::int64_t rows = data_.x.shape()[0];
     const std::vector<std::int64_t> all = all_rows(rows);
+    const auto targets = static_cast<double>(counted_(all));
     double loss = 0;
     for (std::int64_t first = 0; first < rows; first += kPiece) {
       Piece& piece = pieces_[rows - first >= pieces_[0].rows ? 0 : 1];
-      load(piece.program, std::span(all).subspan(static_cast<std::size_t>(first),
-                                                 static_cast<std::size_t>(piece.rows)));
+      const std::span<const std::int64_t> some = std::span(all).subspan(
+          static_cast<std::size_t>(first), static_cast<std::size_t>(piece.rows));
+      load(piece.program, some);
       if (!piece.program.run()) return std::numeric_limits<double>::infinity();
-      const double share = static_cast<double>(piece.rows) / static_cast<double>(rows);
+      const double share = static_cast<double>(counted_(some)) / targets;
       loss += share * static_cast<double>(piece.program.output<float>("loss")[0]);
       std::size_t at = 0;
       for (const ParameterInfo& info : trained_) {
@@ -124,6 +132,10 @@ class WholeLoss {
       gather_rows(data_.labels, rows,
                   std::as_writable_bytes(program.input<std::int32_t>("target")));
     }
+    if (data_.lengths.size() > 0) {
+      gather_rows(data_.lengths, rows,
+                  std::as_writable_bytes(program.input<std::int32_t>("lengths")));
+    }
   }
 
   double decay(std::span<const double> x, std::span<double> gradient) const {
@@ -145,6 +157,7 @@ class WholeLoss {
   std::shared_ptr<Parameters> parameters_;
   const Dataset& data_;
   const Optimizer& optimizer_;
+  CountedTargets counted_;
   std::vector<Piece> pieces_;  // a whole one, and the last short one
   std::vector<ParameterInfo> trained_;
 };
@@ -188,9 +201,10 @@ FitResult fit_full_batch(const Sequential& model, const std::shared_ptr<Paramete
     // At a minimum, what would have been the remaining steps is done.
     if (!goes_on) progress.epochs = progress.steps = progress.step;
     progress.epoch_done = true;
-    progress.training = measure(model, predict(train.x), train);
+    progress.training = measure(model, predict(train.x, train.lengths), train);
     if (validation != nullptr && validation->x.shape()[0] > 0) {
-      progress.validation = measure(model, predict(validation->x), *validation);
+      progress.validation =
+          measure(model, predict(validation->x, validation->lengths), *validation);
     }
     progress.rows_per_second =
         rows * static_cast<double>(lbfgs.evaluations()) / std::max(seconds(), 1e-9);

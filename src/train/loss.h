@@ -19,6 +19,7 @@ struct Mix {
 struct LossOptions {
   double label_smoothing = 0;  // of classes
   Mix mix = {};                // of the targets
+  Value counted = {};          // f32[B, T]: which steps have a target that counts; empty: all
 };
 
 /// Appends the loss of outputs `y`, with the target as a new input of the graph called "target".

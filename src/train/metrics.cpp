@@ -8,6 +8,7 @@
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "chainrule/train.h"
+#include "train/lengths.h"
 
 namespace chainrule {
 namespace {
@@ -21,29 +22,27 @@ Shape with_rows(const Shape& example, std::int64_t rows) {
   return shape;
 }
 
-Program prediction_program(const Sequential& model, const Shape& input,
-                           const std::shared_ptr<Parameters>& parameters,
-                           std::shared_ptr<cpu::ThreadPool> threads) {
-  Graph graph("predict");
-  const Value x = graph.input("x", {model.input_dtype(), with_rows(input, kRows)});
-  graph.output("y", model.build(x).output);
-  return Program(graph, parameters, {.threads = std::move(threads), .guard = {}});
-}
-
 Metrics of_classes(const Sequential& model, const Tensor& outputs, const Dataset& data) {
   const Tensor p = probabilities(model, outputs);
   const std::span<const float> values = p.values<float>();
   const std::span<const std::int32_t> labels = data.labels.values<std::int32_t>();
   const auto classes = static_cast<std::size_t>(p.shape().back());
-  const auto places = static_cast<double>(labels.size());
+  const CountedTargets counted(data);
   Metrics m;
   m.rows = data.labels.shape()[0];
-  for (std::size_t row = 0; row < labels.size(); ++row) {
-    const std::span<const float> of_row = values.subspan(row * classes, classes);
-    const auto label = static_cast<std::size_t>(labels[row]);
-    m.loss -= std::log(std::max(static_cast<double>(of_row[label]), 1e-30));
-    const auto best = std::max_element(of_row.begin(), of_row.end()) - of_row.begin();
-    m.accuracy += static_cast<std::size_t>(best) == label ? 1 : 0;
+  const std::size_t in_each = m.rows == 0 ? 1 : labels.size() / static_cast<std::size_t>(m.rows);
+  double places = 0;
+  for (std::int64_t row = 0; row < m.rows; ++row) {
+    const std::size_t first = static_cast<std::size_t>(row) * in_each;
+    const std::size_t end = first + static_cast<std::size_t>(counted(row));
+    for (std::size_t place = first; place < end; ++place) {
+      const std::span<const float> of_place = values.subspan(place * classes, classes);
+      const auto label = static_cast<std::size_t>(labels[place]);
+      m.loss -= std::log(std::max(static_cast<double>(of_place[label]), 1e-30));
+      const auto best = std::max_element(of_place.begin(), of_place.end()) - of_place.begin();
+      m.accuracy += static_cast<std::size_t>(best) == label ? 1 : 0;
+    }
+    places += static_cast<double>(end - first);
   }
   m.loss /= places;
   m.accuracy /= places;
@@ -76,26 +75,44 @@ Metrics of_values(const Tensor& outputs, const Dataset& data) {
 Predictor::Predictor(const Sequential& model, const Shape& input,
                      const std::shared_ptr<Parameters>& parameters,
                      std::shared_ptr<cpu::ThreadPool> threads)
-    : input_(input),
+    : model_(model),
+      input_(input),
       output_(model.output_shape(input)),
-      dtype_(model.input_dtype()),
-      program_(prediction_program(model, input, parameters, std::move(threads))) {}
+      parameters_(parameters),
+      threads_(std::move(threads)),
+      program_(compiled(false)) {}
 
-Tensor Predictor::operator()(const Tensor& x) {
+Program Predictor::compiled(bool lengths) const {
+  Graph graph("predict");
+  const Value x = graph.input("x", {model_.input_dtype(), with_rows(input_, kRows)});
+  BuildOptions options;
+  if (lengths) options.lengths = graph.input("lengths", {DType::kI32, {kRows}});
+  graph.output("y", model_.build(x, options).output);
+  return Program(graph, parameters_, {.threads = threads_, .guard = {}});
+}
+
+Tensor Predictor::operator()(const Tensor& x, const Tensor& lengths) {
   const std::int64_t rows = x.shape().empty() ? 0 : x.shape()[0];
   if (x.shape() != with_rows(input_, rows)) {
     throw ShapeError(fmt::format("the network was built for examples {}, got a batch {}",
                                  to_string(input_), to_string(x.shape())));
   }
-  if (x.dtype() != dtype_) {
-    throw ShapeError(fmt::format("the network takes {} numbers, got {}", to_string(dtype_),
+  const DType dtype = model_.input_dtype();
+  if (x.dtype() != dtype) {
+    throw ShapeError(fmt::format("the network takes {} numbers, got {}", to_string(dtype),
                                  to_string(x.dtype())));
   }
-  const auto width = static_cast<std::size_t>(element_count(input_)) * size_of(dtype_);
+  const bool padded = lengths.size() > 0;
+  if (padded) {
+    check_lengths(lengths, x);
+    if (!with_lengths_) with_lengths_ = compiled(true);
+  }
+  Program& program = padded ? *with_lengths_ : program_;
+  const auto width = static_cast<std::size_t>(element_count(input_)) * size_of(dtype);
   const auto outputs = static_cast<std::size_t>(element_count(output_));
-  std::byte* const in = dtype_ == DType::kI32
-                            ? std::as_writable_bytes(program_.input<std::int32_t>("x")).data()
-                            : std::as_writable_bytes(program_.input<float>("x")).data();
+  std::byte* const in = dtype == DType::kI32
+                            ? std::as_writable_bytes(program.input<std::int32_t>("x")).data()
+                            : std::as_writable_bytes(program.input<float>("x")).data();
   Tensor y(DType::kF32, with_rows(output_, rows));
   const std::span<float> to = y.values<float>();
   for (std::int64_t row = 0; row < rows; row += kRows) {
@@ -103,8 +120,12 @@ Tensor Predictor::operator()(const Tensor& x) {
     const auto count = static_cast<std::size_t>(std::min(kRows, rows - row));
     // The rows of a short last batch that are left from the one before are computed and not read.
     std::memcpy(in, x.data() + first * width, count * width);
-    program_.run();
-    std::copy_n(program_.output<float>("y").begin(), count * outputs,
+    if (padded) {
+      std::copy_n(lengths.values<std::int32_t>().begin() + row, count,
+                  program.input<std::int32_t>("lengths").begin());
+    }
+    program.run();
+    std::copy_n(program.output<float>("y").begin(), count * outputs,
                 to.begin() + static_cast<std::ptrdiff_t>(first * outputs));
   }
   return y;

@@ -5,6 +5,7 @@
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
 #include "chainrule/train.h"
+#include "train/lengths.h"
 #include "train/loss.h"
 
 namespace chainrule {
@@ -33,10 +34,14 @@ Value classification_loss(const Sequential& model, Value y, std::int64_t classes
   const Value labels = y.graph().input("target", {DType::kI32, places});
   const double smoothing = options.label_smoothing;
   const Value target = options.mix ? options.mix(one_hot(labels, classes)) : labels;
-  if (!ends_in_softmax(model)) return softmax_cross_entropy(y, target, smoothing);
-  if (smoothing == 0) return cross_entropy(y, target);
+  if (!ends_in_softmax(model)) {
+    return softmax_cross_entropy(y, target, smoothing, options.counted);
+  }
+  constexpr double kEpsilon = 1e-9;
+  if (smoothing == 0) return cross_entropy(y, target, kEpsilon, options.counted);
   const Value hot = options.mix ? target : one_hot(labels, classes);
-  return cross_entropy(y, (1 - smoothing) * hot + smoothing / static_cast<double>(classes));
+  return cross_entropy(y, (1 - smoothing) * hot + smoothing / static_cast<double>(classes),
+                       kEpsilon, options.counted);
 }
 
 Value regression_loss(Value y, const LossOptions& options) {
@@ -64,19 +69,31 @@ Forward forward_pass(const Sequential& model, Value x, Value step, std::int64_t 
   if (options.mixup && model.input_dtype() != DType::kF32) {
     throw UsageError("mixup mixes numbers, but the network takes whole ones");
   }
+  if (options.mixup && options.lengths) {
+    throw UsageError("mixup mixes whole rows, so rows with lengths cannot have it");
+  }
   Graph& graph = x.graph();
-  LossOptions how{options.label_smoothing, {}};
+  const Lengths lengths = options.lengths ? declare_lengths(graph, x.shape()) : Lengths{};
+  LossOptions how{options.label_smoothing, {}, {}};
   if (options.mixup) {
     how.mix = {graph.input("mix", kScalar), graph.input("partner", {DType::kI32, {x.extent(0)}})};
     x = how.mix(x);
   }
-  const Network network =
-      model.build(x, {.mode = Mode::kTrain, .step = step, .seed = options.seed});
+  const Network network = model.build(
+      x, {.mode = Mode::kTrain, .step = step, .seed = options.seed, .lengths = lengths.steps});
+  // One label a step, or one a row, after its last step.
+  if (lengths && network.output.shape().size() > 2) how.counted = lengths.counted;
+  if (lengths && !how.counted && !lengths.read_by_layers(graph)) {
+    throw UsageError(
+        "lengths: the network gives one output a row and has no recurrent layer, so none of its "
+        "layers knows where a row ends");
+  }
   const Value loss = append_loss(model, network.output, classes, how).named("loss");
   graph.output("loss", loss);
   if (classes > 0) {
     const Value chosen = to_float(argmax(network.output));
-    graph.output("correct", sum(equal(chosen, to_float(graph.find("target")))));
+    const Value right = equal(chosen, to_float(graph.find("target")));
+    graph.output("correct", sum(how.counted ? how.counted * right : right));
   }
   return {loss, network.trained};
 }

@@ -168,7 +168,6 @@ TEST_CASE("the built-in data sets are the well-known ones") {
     for (const double p : digits.columns[i].numbers) pixels += p;
   }
   CHECK(pixels == 561718);
-  CHECK(
-      message_of<UsageError>([] { builtin("digit"); }) ==
-      "no built-in data set \"digit\"; did you mean \"digits\"? There are \"digits\" and \"iris\"");
+  CHECK(message_of<UsageError>([] { builtin("digit"); }) ==
+        "unknown built-in data set \"digit\"; did you mean \"digits\"? There are: digits, iris");
 }

@@ -5,9 +5,11 @@
 #include <fstream>
 #include <limits>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "chainrule/error.h"
 #include "chainrule/gradient.h"
+#include "chainrule/nn.h"
 #include "chainrule/ops.h"
 #include "chainrule/optim.h"
 #include "chainrule/reference.h"
@@ -151,7 +153,7 @@ TEST_CASE("an optimiser's text round-trips, and a wrong one says what there is")
 
 TEST_CASE("L-BFGS follows its golden trajectory on the reference backend") {
   const nlohmann::json g = golden();
-  REQUIRE(g["full_batch"].size() == 2);
+  REQUIRE(g["full_batch"].size() == 5);
   Graph graph("loss");
   const Value x = graph.input("x", {DType::kF32, {8, 3}});
   const Value t = graph.input("t", {DType::kF32, {8, 2}});
@@ -164,6 +166,7 @@ TEST_CASE("L-BFGS follows its golden trajectory on the reference backend") {
   }
   const Value loss = mean_squared_error(matmul(tanh(matmul(x, p[0]) + p[1]), p[2]) + p[3], t);
   const std::vector<Value> gradients = gradient(loss, p);
+  double decay = 0;
   const auto function = [&](std::span<const double> w, std::span<double> gradient_out) {
     std::size_t at = 0;
     for (const auto& [name, shape] : kParameters) {
@@ -177,17 +180,25 @@ TEST_CASE("L-BFGS follows its golden trajectory on the reference backend") {
       const Tensor value = run.value(d);
       for (const double v : value.values<double>()) gradient_out[at++] = v;
     }
-    return run.scalar(loss);
+    double squares = 0;
+    for (std::size_t i = 0; i < w.size(); ++i) {
+      gradient_out[i] += decay * w[i];
+      squares += w[i] * w[i];
+    }
+    return run.scalar(loss) + decay / 2 * squares;
   };
   for (const nlohmann::json& c : g["full_batch"]) {
     const Optimizer optimizer = Optimizer::parse(c["optimizer"].get<std::string>());
     CAPTURE(optimizer.to_text());
+    decay = optimizer.phrase().real("weight_decay");
     Lbfgs lbfgs({.history = optimizer.phrase().integer("history")});
     std::vector<double> w = start;
     std::vector<double> ignored(w.size());
     std::vector<double> losses{function(w, ignored)};
-    for (std::size_t s = 0; s < c["losses"].size(); ++s) {
-      REQUIRE(lbfgs.step(function, w));
+    const std::size_t steps = c["losses"].size();
+    for (std::size_t s = 0; s < steps; ++s) {
+      const bool ends = c["converges"].get<bool>() && s + 1 == steps;
+      REQUIRE(lbfgs.step(function, w) == !ends);
       losses.push_back(lbfgs.value());
     }
     losses.pop_back();
@@ -246,6 +257,62 @@ TEST_CASE("AdamW, Lion and Muon leave vectors out of their decay") {
   CHECK_THROWS_WITH_AS(Optimizer::parse("lion decay_on=biases"),
                        "column 6: lion: decay_on must be all or matrices, got \"biases\"",
                        UsageError);
+}
+
+namespace {
+
+// The weights that Muon's own rule moves; the others have AdamW's second moment.
+std::set<std::string> moved_by_muon(Value loss, const std::vector<Value>& weights) {
+  Graph& graph = loss.graph();
+  apply(Optimizer::parse("muon"), loss, weights, graph.input("lr", kScalar),
+        graph.input("step", kScalar));
+  std::set<std::string> names;
+  for (const Value& w : weights) names.insert(w.name());
+  for (const Value& p : graph.parameters()) {
+    if (p.name().starts_with("muon.v/")) names.erase(p.name().substr(7));
+  }
+  return names;
+}
+
+std::set<std::string> moved_by_muon(const std::string& network, const Shape& input) {
+  const Sequential model = Sequential::parse(network);
+  Graph graph("step");
+  const Network built = model.build(graph.input("x", {model.input_dtype(), input}));
+  return moved_by_muon(sum(square(built.output)), built.trained);
+}
+
+using Names = std::set<std::string>;
+
+}  // namespace
+
+TEST_CASE("Muon moves the matrices inside a network and leaves the rest to AdamW") {
+  CHECK(moved_by_muon("linear 8, layer_norm, relu, linear 8, relu, linear 3", {2, 5}) ==
+        Names{"1.weight", "4.weight"});
+  CHECK(moved_by_muon("linear 3, softmax", {2, 5}).empty());
+  CHECK(moved_by_muon("embedding 4 vocabulary=9, lstm 6 sequence, linear 9", {2, 5}) ==
+        Names{"2.weight", "2.recurrent"});
+  CHECK(moved_by_muon("embedding 4 vocabulary=9, flatten, linear 6, tanh, linear 9", {2, 5}) ==
+        Names{"3.weight"});
+  CHECK(moved_by_muon("conv2d 4, batch_norm, relu, conv2d 4 groups=2, flatten, linear 3",
+                      {2, 6, 6, 2}) == Names{"1.weight", "4.weight"});
+}
+
+TEST_CASE("Muon leaves tables alone, also where they are added or serve at both ends") {
+  Graph graph("step");
+  const auto parameter = [&](const char* name, Shape shape) {
+    return graph.parameter(name, {DType::kF32, std::move(shape)});
+  };
+  const Value x = graph.input("x", {DType::kI32, {6}});
+  const Value table = parameter("table", {9, 4});
+  const Value places = parameter("places", {7, 4});
+  const Value w = parameter("w", {4, 8});
+  const Value v = parameter("v", {8, 4});
+  const Value h = gather(table, x) + slice(places, {0, 0}, {6, 4});
+  const Value y = h + matmul(tanh(matmul(h, w)), v);
+  const Value scores = matmul(y, transpose(table));
+  // A term that keeps weights small is no use of them in the network.
+  const Value loss = mean(square(scores)) + 0.01 * sum(square(w));
+  CHECK(moved_by_muon(loss, {table, places, w, v}) == Names{"v", "w"});
 }
 
 TEST_CASE("a rate in the text is the usual one; lbfgs has no update op") {
