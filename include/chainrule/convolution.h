@@ -56,6 +56,16 @@ Value fold(Value y, const Window& window, std::int64_t height, std::int64_t widt
 /// Example:  Value y = conv2d(x, w, padded_to_same({.kernel = {3, 3}}, 28, 28));
 Value conv2d(Value x, Value w, Window window = {}, std::int64_t groups = 1);
 
+/// Each channel by a kernel of its own: conv2d with as many groups as channels.
+///
+///     y[b, i, j, c] = Σ_u Σ_v x[b, i·stride + u·dilation − before, …, c] · w[u, v, c]
+///
+/// x: [B, H, W, C]    w: [KH, KW, C]    y: [B, OH, OW, C]
+/// window.kernel is taken from w.
+/// throws    ShapeError naming both shapes.
+/// Source: Howard et al., 2017.
+Value depthwise_conv2d(Value x, Value w, Window window = {});
+
 /// The transpose of conv2d as a layer: conv2d's gradient with respect to its input.
 ///
 /// x: [B, H, W, C]    w: [KH, KW, O, C]    y: [B, height, width, O]

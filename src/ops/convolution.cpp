@@ -178,6 +178,9 @@ Value conv2d(Value x, Value w, Window window, std::int64_t groups) {
         " groups needs weights [KH, KW, C/groups, O] with O a multiple of the groups, got " +
         to_string(w.shape()));
   }
+  if (w.extent(2) == 1 && w.extent(3) == groups) {
+    return depthwise_conv2d(x, reshape(w, {w.extent(0), w.extent(1), groups}), window);
+  }
   return grouped_conv2d(x, w, window, groups);
 }
 

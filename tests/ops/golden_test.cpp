@@ -234,6 +234,10 @@ std::map<std::string, Build> builders_of_values() {
     return Values{
         conv2d(x.at(0), x.at(1), window_of(a), a.has("groups") ? a.integer("groups") : 1)};
        }},
+      {"depthwise_conv2d",
+       [](Graph&, const Values& x, const Arguments& a) {
+    return Values{depthwise_conv2d(x.at(0), x.at(1), window_of(a))};
+       }},
       {"conv2d_transpose",
        [](Graph&, const Values& x, const Arguments& a) {
     return Values{

@@ -419,6 +419,8 @@ def images():
         y = exact(np.zeros((2, *shape, outputs)))
         grouped_weights = uniform((*kernel, 1, 6))
         grouped = exact(np.zeros((2, *shape, 6)))
+        deep_weights = grouped_weights[:, :, 0, ::2]
+        deep = exact(np.zeros((2, *shape, 3)))
         windows_in = uniform((2, *shape, kernel[0] * kernel[1] * channels))
         folded = exact(np.zeros(x.shape))
         dy = uniform((2, *shape, outputs))
@@ -432,6 +434,7 @@ def images():
             mean[b, i, j] += exact(pixel) / (kernel[0] * kernel[1])
             y[b, i, j] += exact(pixel) @ exact(weights[u, v])
             grouped[b, i, j] += np.repeat(exact(pixel), 2) * exact(grouped_weights[u, v, 0])
+            deep[b, i, j] += exact(pixel) * exact(deep_weights[u, v])
             at = (u * kernel[1] + v) * channels
             folded[b, row, column] += exact(windows_in[b, i, j, at:at + channels])
             transposed[b, row, column] += exact(weights[u, v]) @ exact(dy[b, i, j])
@@ -443,6 +446,7 @@ def images():
         case("average_pool2d", [x], mean, w, **sums)
         case("conv2d", [x, weights], y, bare, **sums)
         case("conv2d", [x, grouped_weights], grouped, bare | {"groups": 3}, **sums)
+        case("depthwise_conv2d", [x, deep_weights], deep, bare, **sums)
         case("conv2d_transpose", [dy, weights], transposed, bare | size, **sums)
 
 

@@ -58,10 +58,9 @@ InstructionPtr lower_convolution(const Binding& binding) {
 
 class WeightGradient final : public Sliced {
  public:
-  explicit WeightGradient(const Binding& binding)
+  WeightGradient(const Binding& binding, std::unique_ptr<WeightGradientPlan> plan)
       : Sliced(binding.in[0].shape()[0]),
-        plan_(make_weight_plan(binding.in[0].shape(), binding.in[1].shape(),
-                               window_of(binding.node))),
+        plan_(std::move(plan)),
         x_(binding.in[0]),
         dy_(binding.in[1]),
         dw_(binding.out[0]),
@@ -93,7 +92,9 @@ class WeightGradient final : public Sliced {
 };
 
 InstructionPtr lower_weight_gradient(const Binding& binding) {
-  return std::make_unique<WeightGradient>(binding);
+  return std::make_unique<WeightGradient>(
+      binding,
+      make_weight_plan(binding.in[0].shape(), binding.in[1].shape(), window_of(binding.node)));
 }
 
 // `image` are the shapes of one side, `windows` of the other.
@@ -147,6 +148,63 @@ InstructionPtr lower_max_pool_gradient(const Binding& binding) {
       });
 }
 
+// ── depthwise convolutions ───────────────────────────────────────────────────
+
+InstructionPtr lower_depthwise(const Binding& binding) {
+  const PoolShape shape = pool_shape(binding.node, binding.in[0].shape(), binding.out[0].shape());
+  return for_each_image(binding.in[0], [shape, x = binding.in[0], w = binding.in[1],
+                                        y = binding.out[0]](std::int64_t image,
+                                                            const SlicePart& part) {
+    depthwise(shape, part.f32(x) + image * step_of(x), w.f32(), part.f32(y) + image * step_of(y));
+  });
+}
+
+InstructionPtr lower_depthwise_input_gradient(const Binding& binding) {
+  const PoolShape shape = pool_shape(binding.node, binding.out[0].shape(), binding.in[0].shape());
+  return for_each_image(binding.out[0],
+                        [shape, dy = binding.in[0], w = binding.in[1], dx = binding.out[0]](
+                            std::int64_t image, const SlicePart& part) {
+                          depthwise_input_gradient(shape, part.f32(dy) + image * step_of(dy),
+                                                   w.f32(), part.f32(dx) + image * step_of(dx));
+                        });
+}
+
+class DepthwiseWeightPlan final : public WeightGradientPlan {
+ public:
+  explicit DepthwiseWeightPlan(const PoolShape& shape) : shape_(shape) {}
+
+  std::int64_t partial_elements() const override {
+    return shape_.window.kernel[0] * shape_.window.kernel[1] * shape_.channels;
+  }
+  std::size_t scratch_bytes() const override { return 0; }
+  double flop() const override { return 0; }  // memory is what it waits for
+  void run(std::int64_t begin, std::int64_t end, const float* x, const float* dy, float* partial,
+           bool accumulate, std::byte*) const override {
+    if (!accumulate) std::fill_n(partial, partial_elements(), 0.0F);
+    for (std::int64_t image = begin; image < end; ++image) {
+      depthwise_weight_gradient(shape_, x + image * shape_.height * shape_.width * shape_.channels,
+                                dy + image * shape_.out_height * shape_.out_width * shape_.channels,
+                                partial);
+    }
+  }
+  std::int64_t finishing_chunks() const override { return 1; }
+  void finish(const float* partials, std::int64_t parts, std::int64_t, float* dw) const override {
+    std::copy_n(partials, partial_elements(), dw);
+    for (std::int64_t part = 1; part < parts; ++part) {
+      const float* const from = partials + part * partial_elements();
+      for (std::int64_t i = 0; i < partial_elements(); ++i) dw[i] += from[i];
+    }
+  }
+
+ private:
+  PoolShape shape_;
+};
+
+InstructionPtr lower_depthwise_weight_gradient(const Binding& binding) {
+  const PoolShape shape = pool_shape(binding.node, binding.in[0].shape(), binding.in[1].shape());
+  return std::make_unique<WeightGradient>(binding, std::make_unique<DepthwiseWeightPlan>(shape));
+}
+
 InstructionPtr lower_unfold(const Binding& binding) {
   const PoolShape shape = pool_shape(binding.node, binding.in[0].shape(), binding.out[0].shape());
   const auto outside = static_cast<float>(binding.node.real("outside"));
@@ -168,6 +226,9 @@ constexpr Kernel kKernels[] = {
     {"conv2d", lower_convolution, is_direct},
     {"conv2d_transpose", lower_convolution},
     {"conv2d_weight_backward", lower_weight_gradient, is_direct},
+    {"depthwise_conv2d", lower_depthwise},
+    {"depthwise_conv2d_input_backward", lower_depthwise_input_gradient},
+    {"depthwise_conv2d_weight_backward", lower_depthwise_weight_gradient},
     {"max_pool2d", lower_max_pool},
     {"max_pool2d_backward", lower_max_pool_gradient},
     {"unfold", lower_unfold},

@@ -119,6 +119,55 @@ void unfold_image(const PoolShape& s, float outside, const float* x, float* y) {
   });
 }
 
+void depthwise_image(const PoolShape& s, const float* x, const float* w, float* y) {
+  const auto channels = static_cast<std::size_t>(s.channels);
+  for_each_window(s, [&](std::int64_t i, std::int64_t j, std::int64_t at) {
+    float* const to = y + at * s.channels;
+    sweep(channels, [&](std::size_t c, auto part) {
+      V total = zero();
+      for_each_pixel(s, i, j, [&](std::int64_t from, std::int64_t place) {
+        if (from < 0) return;
+        total = hn::MulAdd(part.load(x + from + c), part.load(w + place * s.channels + c), total);
+      });
+      part.store(total, to + c);
+    });
+  });
+}
+
+void depthwise_input_gradient_image(const PoolShape& s, const float* dy, const float* w,
+                                    float* dx) {
+  std::fill_n(dx, s.height * s.width * s.channels, 0.0F);
+  const auto channels = static_cast<std::size_t>(s.channels);
+  for_each_window(s, [&](std::int64_t i, std::int64_t j, std::int64_t at) {
+    const float* const from = dy + at * s.channels;
+    sweep(channels, [&](std::size_t c, auto part) {
+      const V upstream = part.load(from + c);
+      for_each_pixel(s, i, j, [&](std::int64_t to, std::int64_t place) {
+        if (to < 0) return;
+        const V share =
+            hn::MulAdd(upstream, part.load(w + place * s.channels + c), part.load(dx + to + c));
+        part.store(share, dx + to + c);
+      });
+    });
+  });
+}
+
+void depthwise_weight_gradient_image(const PoolShape& s, const float* x, const float* dy,
+                                     float* dw) {
+  const auto channels = static_cast<std::size_t>(s.channels);
+  for_each_window(s, [&](std::int64_t i, std::int64_t j, std::int64_t at) {
+    const float* const upstream = dy + at * s.channels;
+    sweep(channels, [&](std::size_t c, auto part) {
+      const V y = part.load(upstream + c);
+      for_each_pixel(s, i, j, [&](std::int64_t from, std::int64_t place) {
+        if (from < 0) return;
+        float* const to = dw + place * s.channels + c;
+        part.store(hn::MulAdd(part.load(x + from + c), y, part.load(to)), to);
+      });
+    });
+  });
+}
+
 }  // namespace HWY_NAMESPACE
 }  // namespace chainrule::cpu
 HWY_AFTER_NAMESPACE();
@@ -130,6 +179,9 @@ HWY_EXPORT(max_pool_image);
 HWY_EXPORT(max_pool_gradient_image);
 HWY_EXPORT(fold_image);
 HWY_EXPORT(unfold_image);
+HWY_EXPORT(depthwise_image);
+HWY_EXPORT(depthwise_input_gradient_image);
+HWY_EXPORT(depthwise_weight_gradient_image);
 
 void max_pool(const PoolShape& shape, const float* x, float* y) {
   chosen(HWY_DISPATCH_TABLE(max_pool_image))(shape, x, y);
@@ -146,6 +198,18 @@ void unfold(const PoolShape& shape, float outside, const float* x, float* y) {
 
 void fold(const PoolShape& shape, const float* y, float* x) {
   chosen(HWY_DISPATCH_TABLE(fold_image))(shape, y, x);
+}
+
+void depthwise(const PoolShape& shape, const float* x, const float* w, float* y) {
+  chosen(HWY_DISPATCH_TABLE(depthwise_image))(shape, x, w, y);
+}
+
+void depthwise_input_gradient(const PoolShape& shape, const float* dy, const float* w, float* dx) {
+  chosen(HWY_DISPATCH_TABLE(depthwise_input_gradient_image))(shape, dy, w, dx);
+}
+
+void depthwise_weight_gradient(const PoolShape& shape, const float* x, const float* dy, float* dw) {
+  chosen(HWY_DISPATCH_TABLE(depthwise_weight_gradient_image))(shape, x, dy, dw);
 }
 
 }  // namespace chainrule::cpu

@@ -1,4 +1,5 @@
-// Pooling and unfolding on the CPU: one image at a time, channels by vectors.
+// Pooling, unfolding and depthwise convolution on the CPU: one image at a time, channels by
+// vectors.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +22,15 @@ void max_pool(const PoolShape& shape, const float* x, float* y);
 /// dx = dy at the pixels that attain the maximum y, shared evenly; elsewhere 0.
 void max_pool_gradient(const PoolShape& shape, const float* x, const float* y, const float* dy,
                        float* dx);
+
+/// y[i, j, c] = Σ x under the window ⊙ w; w: [KH, KW, C].
+void depthwise(const PoolShape& shape, const float* x, const float* w, float* y);
+
+/// dx = each dy ⊙ w, added up where windows overlap.
+void depthwise_input_gradient(const PoolShape& shape, const float* dy, const float* w, float* dx);
+
+/// dw += Σ over windows of x under the window ⊙ dy.
+void depthwise_weight_gradient(const PoolShape& shape, const float* x, const float* dy, float* dw);
 
 /// y[i, j, (u, v, c)] = x under the window, `outside` where there is no pixel.
 void unfold(const PoolShape& shape, float outside, const float* x, float* y);

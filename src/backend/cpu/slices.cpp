@@ -10,6 +10,12 @@ namespace chainrule::cpu {
 namespace {
 
 bool is_convolution(const Node& node) { return is(node, "conv2d") || is(node, "conv2d_transpose"); }
+bool is_depthwise(const Node& node) {
+  return is(node, "depthwise_conv2d") || is(node, "depthwise_conv2d_input_backward");
+}
+bool is_weight_gradient(const Node& node) {
+  return is(node, "conv2d_weight_backward") || is(node, "depthwise_conv2d_weight_backward");
+}
 
 // A sum, mean or variance over all examples and all pixels for each channel.
 bool sums_channels(const Node& node) {
@@ -21,7 +27,7 @@ bool sums_channels(const Node& node) {
 }
 
 bool makes_one_result_of_all(const Node& node) {
-  return is(node, "conv2d_weight_backward") || sums_channels(node) ||
+  return is_weight_gradient(node) || sums_channels(node) ||
          (is(node, "fused") && sum_of_chain(node) != nullptr);
 }
 
@@ -50,7 +56,7 @@ Value storage(Value v) {
 
 // The weights of a convolution, also of one that a chain finishes; every example reads all of them.
 Value weights_of(const Node& node) {
-  if (is_convolution(node)) return node.inputs[1];
+  if (is_convolution(node) || is_depthwise(node)) return node.inputs[1];
   if (!is(node, "fused")) return {};
   for (const Node& inner : node.body->nodes()) {
     if (!is_convolution(inner)) continue;
@@ -76,7 +82,8 @@ std::int64_t sliced_examples(const Node& node) {
     return window_of(node).dilation[1] == 1 ? enough(node.inputs[0].extent(0)) : 0;
   }
   if (sums_channels(node)) return enough(node.inputs[0].extent(0));
-  const bool by_image = is_convolution(node) || is(node, "max_pool2d") ||
+  if (is(node, "depthwise_conv2d_weight_backward")) return enough(node.inputs[0].extent(0));
+  const bool by_image = is_convolution(node) || is_depthwise(node) || is(node, "max_pool2d") ||
                         is(node, "max_pool2d_backward") || is(node, "unfold") || is(node, "fold");
   if (by_image) return enough(node.types[0].shape[0]);
   if (is(node, "fused") && is_sliceable_chain(node)) return enough(chain_shape(node)[0]);
