@@ -105,7 +105,7 @@ class Trainer {
 void dump(const bench::Workload& workload, const std::string& path) {
   TensorMap tensors{{"x", workload.x}, {"t", workload.t}};
   for (const auto& [name, value] : workload.parameters) {
-    if (name[0] == 'w' || name[0] == 'b') tensors.emplace(name, value);
+    if (name.find('/') == std::string::npos) tensors.emplace(name, value);  // no optimiser's state
   }
   save_safetensors(path, {tensors.begin(), tensors.end()}, {});
 }

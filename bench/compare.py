@@ -102,8 +102,21 @@ IMAGE_MODES = [
 ]
 
 
+# Of transformers.
+TRANSFORMER_MODES = [
+    ("PyTorch", "modules, default", {}, {}),
+    ("PyTorch", "modules, fused, malloc", {"update": "fused"}, KEEP_MEMORY),
+    ("PyTorch", "modules, fused, malloc, bound", {"update": "fused", "bound": True},
+     KEEP_MEMORY | BIND),
+    ("PyTorch", "compiled loss, fused, malloc", {"update": "fused", "compile": "default"}, KEEP_MEMORY),
+    ("PyTorch", "compiled loss, max-autotune, fused, malloc",
+     {"update": "fused", "compile": "max-autotune-no-cudagraphs"}, KEEP_MEMORY),
+]
+
+
 def modes_of(workload):
-    by_model = {"char-lstm": SEQUENCE_MODES, "lenet": IMAGE_MODES, "resnet20": IMAGE_MODES}
+    by_model = {"char-lstm": SEQUENCE_MODES, "gpt": TRANSFORMER_MODES, "lenet": IMAGE_MODES,
+                "resnet20": IMAGE_MODES}
     return by_model.get(WORKLOADS[workload]["model"], MODES)
 
 
@@ -111,7 +124,8 @@ def modes_of(workload):
 QUICK = {"eager, direct, malloc", "compiled gradient, C++ wrapper, direct, malloc",
          "compiled step, C++ wrapper, malloc", "jit, malloc", "malloc",
          "modules, channels last, fused, malloc", "compiled loss, channels last, fused, malloc",
-         "nn.LSTM, fused, malloc", "nn.LSTM, fused, malloc, time first"}
+         "nn.LSTM, fused, malloc", "nn.LSTM, fused, malloc, time first",
+         "modules, fused, malloc", "compiled loss, fused, malloc"}
 
 
 class Worker:

@@ -127,6 +127,22 @@ Phrase lstm(std::int64_t units, const RecurrentLayer& options = {});
 Phrase gru(std::int64_t units, const RecurrentLayer& options = {});
 }  // namespace layers
 
+// ── layers that hold layers ──────────────────────────────────────────────────
+namespace layers {
+/// y = x + f(x), f being the layers; with a shortcut, y = shortcut(x) + f(x).
+/// Text: residual (conv2d 32, relu, conv2d 32) shortcut=(conv2d 32 1).  Source: He et al., 2015.
+Phrase residual(const std::vector<Phrase>& layers, const std::vector<Phrase>& shortcut = {});
+/// Each branch sees x; their results are joined: "concatenate" along the last axis, or "add".
+/// Text: parallel (conv2d 8 1 | conv2d 8 5 | max_pool 3 stride=1 padding=same) join=concatenate.
+Phrase parallel(const std::vector<std::vector<Phrase>>& branches,
+                const std::string& join = "concatenate");
+/// The layers `count` times in a row, each time with parameters of their own.
+/// Text: repeat 3 (linear 64, relu).
+Phrase repeat(std::int64_t count, const std::vector<Phrase>& layers);
+/// y = x: a branch that does nothing.
+Phrase identity();
+}  // namespace layers
+
 /// A line for each kind of layer: how it is written and what it does.
 std::string layer_reference();
 
@@ -147,9 +163,9 @@ struct BuildOptions {
 
 /// One parameter of a network.
 struct ParameterInfo {
-  std::string name;  // "3.weight": of layer 3, counted from 1
+  std::string name;  // "3.weight": of layer 3, counted from 1; "3.1.weight": of the first it holds
   Shape shape;
-  std::size_t layer = 0;  // counted from 1
+  std::size_t layer = 0;  // counted from 1; of a nested layer, the outermost that holds it
   Initializer initializer;
   std::int64_t fan_in = 1;
   std::int64_t fan_out = 1;
@@ -157,12 +173,22 @@ struct ParameterInfo {
   std::vector<double> parts = {};  // first values of equal parts (a bias's gates), when not empty
 };
 
+/// One layer of a network, nested or not.
+struct BuiltLayer {
+  std::string number;     // "3", or "3.1" for the first layer that layer 3 holds
+  std::string text;       // "conv2d 16"; what a layer holds is "(…)"
+  std::size_t depth = 0;  // 0 for the layers of the list itself
+  bool again = false;     // of a round of repeated layers that is not the first
+  Value output;
+};
+
 /// A network as nodes of a graph.
 struct Network {
   Value output;
   std::vector<Value> trained;  // the parameters that an optimiser is to change
   std::vector<ParameterInfo> parameters;
-  std::vector<Value> layer_outputs;  // one a layer
+  std::vector<Value> layer_outputs;  // one for each layer of the list
+  std::vector<BuiltLayer> layers;    // nested ones too, each behind the one that holds it
 };
 
 /// A chain of layers. Sizes of the inputs are inferred when it is built.
@@ -171,11 +197,12 @@ class Sequential {
   Sequential() = default;
   explicit Sequential(std::vector<Phrase> layers) : layers_(std::move(layers)) {}
 
-  /// Reads one line of text: layers divided by commas.
+  /// Reads one line of text: layers divided by commas. Some hold layers in parentheses.
   ///
   /// throws  UsageError naming the column and the nearest known layer or option.
   ///
   /// Example:  Sequential::parse("linear 128, relu, dropout 0.2, linear 10")
+  ///           Sequential::parse("conv2d 16, residual (relu, conv2d 16), flatten, linear 10")
   static Sequential parse(std::string_view text);
 
   /// Canonical: parse(to_text()) is the same network.
@@ -183,7 +210,8 @@ class Sequential {
 
   const std::vector<Phrase>& layers() const { return layers_; }
 
-  /// Appends the network to the graph of `x`, declaring its parameters as "1.weight", "1.bias", …
+  /// Appends the network to the graph of `x`, declaring its parameters as "1.weight", "1.bias", …,
+  /// "3.1.weight" for the first layer that layer 3 holds.
   ///
   /// x: [B, …]
   /// throws  ShapeError naming the layer, the shape it expects and the one that came.
@@ -201,7 +229,8 @@ class Sequential {
   /// The shape of one output (without the batch axis) for examples of shape `input`.
   Shape output_shape(const Shape& input) const;
 
-  /// A table: each layer with its output shape and its number of parameters.
+  /// A table: each layer with its output shape and its number of parameters; below a layer stand
+  /// those that it holds.
   std::string summary(const Shape& input) const;
 
   bool operator==(const Sequential&) const = default;

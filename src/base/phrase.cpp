@@ -15,25 +15,78 @@
 namespace chainrule {
 namespace {
 
+// Deeper nesting is no network but an attack on the stack.
+constexpr std::size_t kMostNested = 32;
+constexpr std::string_view kBlank = " \t\r\n";
+
+// A piece of what the user wrote, and where it begins in the line.
 struct Word {
   std::string_view text;
   std::size_t column;
 };
 
-std::vector<Word> words_of(std::string_view text, std::size_t column) {
-  std::vector<Word> words;
-  constexpr std::string_view kBlank = " \t\r\n";
-  std::size_t at = text.find_first_not_of(kBlank);
-  while (at != std::string_view::npos) {
-    const std::size_t end = std::min(text.find_first_of(kBlank, at), text.size());
-    words.push_back({text.substr(at, end - at), column + at});
-    at = text.find_first_not_of(kBlank, end);
-  }
-  return words;
-}
-
 [[noreturn]] void refuse(std::size_t column, const std::string& message) {
   throw UsageError(fmt::format("column {}: {}", column, message));
+}
+
+void check_parentheses(std::string_view text, std::size_t column) {
+  std::vector<std::size_t> open;
+  for (std::size_t at = 0; at < text.size(); ++at) {
+    if (text[at] == '(') open.push_back(at);
+    if (open.size() > kMostNested) {
+      refuse(column + at, fmt::format("parentheses are nested more than {} deep", kMostNested));
+    }
+    if (text[at] != ')') continue;
+    if (open.empty()) refuse(column + at, "no \"(\" is open that this \")\" could close");
+    open.pop_back();
+  }
+  if (!open.empty()) refuse(column + open.back(), "this \"(\" is never closed");
+}
+
+// requires  matching parentheses, here and below.
+// The parts between separators that stand in no parentheses.
+std::vector<Word> split(Word line, char separator) {
+  std::vector<Word> parts;
+  std::size_t depth = 0;
+  std::size_t first = 0;
+  for (std::size_t at = 0; at <= line.text.size(); ++at) {
+    if (at == line.text.size() || (depth == 0 && line.text[at] == separator)) {
+      parts.push_back({line.text.substr(first, at - first), line.column + first});
+      first = at + 1;
+    } else if (line.text[at] == '(') {
+      ++depth;
+    } else if (line.text[at] == ')') {
+      --depth;
+    }
+  }
+  return parts;
+}
+
+bool is_group(std::string_view word) { return word.starts_with('('); }
+
+// Words end at blanks; what stands in parentheses is one word, and so is "key=(…)".
+std::vector<Word> words_of(Word line) {
+  const std::string_view text = line.text;
+  std::vector<Word> words;
+  std::size_t at = text.find_first_not_of(kBlank);
+  while (at < text.size()) {
+    const std::size_t first = at;
+    std::size_t depth = 0;
+    for (; at < text.size(); ++at) {
+      const char c = text[at];
+      if (depth == 0 && kBlank.find(c) != std::string_view::npos) break;
+      if (c == '(') {
+        if (depth == 0 && at > first && text[at - 1] != '=') break;
+        ++depth;
+      } else if (c == ')' && --depth == 0) {
+        ++at;
+        break;
+      }
+    }
+    words.push_back({text.substr(first, at - first), line.column + first});
+    at = text.find_first_not_of(kBlank, at);
+  }
+  return words;
 }
 
 // "one-cycle" and "One_Cycle" are the same name.
@@ -58,12 +111,19 @@ std::string range_text(const OptionRule& rule) {
 std::string expectation(const OptionRule& rule) {
   if (rule.kind == OptionKind::kFlag) return "true or false";
   if (rule.kind == OptionKind::kWord) return "a word";
+  if (rule.kind == OptionKind::kGroup) return "a list in parentheses";
+  if (rule.kind == OptionKind::kBranches) return "lists in parentheses, divided by \"|\"";
   const std::string kind = rule.kind == OptionKind::kInteger ? "a whole number" : "a number";
   const std::string range = range_text(rule);
   return range.empty() ? kind : kind + ", " + range;
 }
 
+bool holds_phrases(const OptionRule& rule) {
+  return rule.kind == OptionKind::kGroup || rule.kind == OptionKind::kBranches;
+}
+
 bool fits(const OptionRule& rule, std::string_view value) {
+  if (holds_phrases(rule) || is_group(value)) return holds_phrases(rule) && is_group(value);
   if (rule.kind == OptionKind::kFlag) return value == "true" || value == "false";
   if (rule.kind == OptionKind::kWord) return !value.empty();
   double number = 0;
@@ -84,7 +144,7 @@ const PhraseRule& find_rule(const Word& word, std::string_view what,
   const std::string name = normal_name(word.text);
   std::vector<std::string> known;
   for (const PhraseRule& rule : rules) {
-    if (rule.name == name) return rule;
+    if (rule.name == name || (!rule.also.empty() && rule.also == name)) return rule;
     known.emplace_back(rule.name);
   }
   refuse(word.column, unknown_name(what, word.text, known));
@@ -97,7 +157,8 @@ struct Setting {
 };
 
 Setting setting_of(const Word& word, const PhraseRule& rule, const Phrase& phrase) {
-  const std::size_t equals = word.text.find('=');
+  const bool group = is_group(word.text);
+  const std::size_t equals = group ? std::string_view::npos : word.text.find('=');
   const std::string key = normal_name(word.text.substr(0, equals));
   for (const OptionRule& option : rule.options) {
     if (option.name != key) continue;
@@ -106,17 +167,54 @@ Setting setting_of(const Word& word, const PhraseRule& rule, const Phrase& phras
   }
   if (equals == std::string_view::npos) {
     for (const OptionRule& option : rule.options) {
-      if (option.positional && !phrase.options.contains(option.name)) return {&option, word.text};
+      if (option.positional && !phrase.options.contains(option.name) &&
+          (!group || holds_phrases(option))) {
+        return {&option, word.text};
+      }
     }
   }
   if (rule.options.empty()) {
     refuse(word.column, phrase.name + " takes no options, got \"" + std::string(word.text) + "\"");
   }
+  if (group) {
+    refuse(word.column, fmt::format("{}: no list in parentheses can stand here, got \"{}\"",
+                                    phrase.name, word.text));
+  }
   refuse(word.column, unknown_name(fmt::format("option of {}", phrase.name),
                                    word.text.substr(0, equals), option_names(rule)));
 }
 
-void set_option(Phrase& phrase, const Setting& setting, std::size_t column) {
+// What is read, and by which rules.
+struct Reading {
+  std::string_view what;
+  const std::vector<PhraseRule>& rules;
+};
+
+std::vector<Phrase> phrases_of(const Word& line, const Reading& reading);
+
+// "(a, b | c)" → the lists between the bars; returns their canonical text.
+std::string read_group(Phrase& phrase, const OptionRule& option, const Word& group,
+                       const Reading& reading) {
+  const Word inside{group.text.substr(1, group.text.size() - 2), group.column + 1};
+  std::vector<Word> parts = split(inside, '|');
+  if (option.kind == OptionKind::kGroup && parts.size() > 1) {
+    refuse(parts[1].column - 1, fmt::format("\"|\" divides branches, but {} of {} is one list",
+                                            option.name, phrase.name));
+  }
+  std::string text;
+  std::vector<std::vector<Phrase>>& branches = phrase.groups[std::string(option.name)];
+  for (const Word& part : parts) {
+    branches.push_back(phrases_of(part, reading));
+    text += text.empty() ? "(" : " | ";
+    for (const Phrase& inner : branches.back()) {
+      text += (&inner == branches.back().data() ? "" : ", ") + inner.text;
+    }
+  }
+  return text + ")";
+}
+
+void set_option(Phrase& phrase, const Setting& setting, std::size_t column,
+                const Reading& reading) {
   const OptionRule& option = *setting.option;
   const std::string name(option.name);
   if (phrase.options.contains(name))
@@ -132,7 +230,9 @@ void set_option(Phrase& phrase, const Setting& setting, std::size_t column) {
       refuse(column, fmt::format("{}: {}", phrase.name, error.what()));
     }
   }
-  phrase.options.emplace(name, setting.value);
+  phrase.options.emplace(name, holds_phrases(option)
+                                   ? read_group(phrase, option, {setting.value, column}, reading)
+                                   : std::string(setting.value));
 }
 
 void complete(Phrase& phrase, const PhraseRule& rule, std::size_t column) {
@@ -142,8 +242,9 @@ void complete(Phrase& phrase, const PhraseRule& rule, std::size_t column) {
     const auto given = phrase.options.find(option.name);
     if (given == phrase.options.end()) {
       if (option.fallback.empty() && !option.optional) {
-        refuse(column, fmt::format("{0} needs {1} ({2}), as in \"{0} {3}...\"", phrase.name, name,
-                                   expectation(option), option.positional ? "" : name + "="));
+        refuse(column, fmt::format("{0} needs {1} ({2}), as in \"{0} {3}{4}\"", phrase.name, name,
+                                   expectation(option), option.positional ? "" : name + "=",
+                                   holds_phrases(option) ? "(...)" : "..."));
       }
       phrase.options.emplace(name, option.fallback);
     } else if (given->second != option.fallback) {
@@ -153,6 +254,37 @@ void complete(Phrase& phrase, const PhraseRule& rule, std::size_t column) {
       if (!bare_flag) phrase.text += given->second;
     }
   }
+}
+
+Phrase phrase_of(const Word& line, const Reading& reading) {
+  const std::vector<Word> words = words_of(line);
+  if (words.empty()) refuse(line.column, fmt::format("no {} given", reading.what));
+  if (is_group(words[0].text)) {
+    refuse(words[0].column, fmt::format("the name of a {} must stand before \"(\"", reading.what));
+  }
+  const PhraseRule& rule = find_rule(words[0], reading.what, reading.rules);
+  Phrase phrase;
+  phrase.name = rule.name;
+  for (std::size_t i = 1; i < words.size(); ++i) {
+    const Setting setting = setting_of(words[i], rule, phrase);
+    // A list's own words are found from where it begins, behind "key=".
+    const std::size_t key = is_group(setting.value) ? words[i].text.find('(') : 0;
+    set_option(phrase, setting, words[i].column + key, reading);
+  }
+  complete(phrase, rule, words[0].column);
+  return phrase;
+}
+
+std::vector<Phrase> phrases_of(const Word& line, const Reading& reading) {
+  if (const std::vector<Word> parts = split(line, '|'); parts.size() > 1) {
+    refuse(parts[1].column - 1,
+           fmt::format("\"|\" divides branches, which stand in parentheses; here \",\" stands "
+                       "between one {} and the next",
+                       reading.what));
+  }
+  std::vector<Phrase> phrases;
+  for (const Word& part : split(line, ',')) phrases.push_back(phrase_of(part, reading));
+  return phrases;
 }
 
 }  // namespace
@@ -177,18 +309,34 @@ const std::string& Phrase::word(std::string_view option) const {
   return found->second;
 }
 
+const std::vector<std::vector<Phrase>>& Phrase::branches(std::string_view option) const {
+  static const std::vector<std::vector<Phrase>> none;
+  word(option);
+  const auto found = groups.find(option);
+  return found == groups.end() ? none : found->second;
+}
+
+std::string Phrase::heading() const {
+  std::string heading;
+  std::size_t depth = 0;
+  for (const char c : text) {
+    if (c == ')') --depth;
+    if (depth == 0) heading += c;
+    if (c == '(' && depth++ == 0) heading += "…";
+  }
+  return heading;
+}
+
 Phrase parse_phrase(std::string_view text, std::size_t column, std::string_view what,
                     const std::vector<PhraseRule>& rules) {
-  const std::vector<Word> words = words_of(text, column);
-  if (words.empty()) refuse(column, fmt::format("no {} given", what));
-  const PhraseRule& rule = find_rule(words[0], what, rules);
-  Phrase phrase;
-  phrase.name = rule.name;
-  for (std::size_t i = 1; i < words.size(); ++i) {
-    set_option(phrase, setting_of(words[i], rule, phrase), words[i].column);
-  }
-  complete(phrase, rule, words[0].column);
-  return phrase;
+  check_parentheses(text, column);
+  return phrase_of({text, column}, {what, rules});
+}
+
+std::vector<Phrase> parse_phrases(std::string_view text, std::string_view what,
+                                  const std::vector<PhraseRule>& rules) {
+  check_parentheses(text, 1);
+  return phrases_of({text, 1}, {what, rules});
 }
 
 std::string number_text(double value) { return fmt::format("{}", value); }

@@ -10,7 +10,14 @@
 
 namespace chainrule {
 
-enum class OptionKind { kInteger, kReal, kFlag, kWord };
+enum class OptionKind {
+  kInteger,
+  kReal,
+  kFlag,
+  kWord,
+  kGroup,     // phrases in parentheses: (linear 8, relu)
+  kBranches,  // several such lists: (linear 8, relu | linear 8)
+};
 
 /// One option of a name. The order of the rules is the order in which values without a key fill
 /// those that are `positional`.
@@ -29,6 +36,7 @@ struct OptionRule {
 struct PhraseRule {
   std::string_view name;
   std::vector<OptionRule> options;
+  std::string_view also = {};  // another name for it, which is read and never written
 };
 
 /// Reads one phrase.
@@ -40,6 +48,14 @@ struct PhraseRule {
 /// Example:  parse_phrase("linear 128", 1, "layer", rules).integer("units") == 128
 Phrase parse_phrase(std::string_view text, std::size_t column, std::string_view what,
                     const std::vector<PhraseRule>& rules);
+
+/// Reads phrases divided by commas; those in parentheses are of the same table.
+///
+/// throws  as parse_phrase, and for parentheses that do not match or are nested absurdly deep.
+///
+/// Example:  parse_phrases("linear 128, relu", "layer", rules).size() == 2
+std::vector<Phrase> parse_phrases(std::string_view text, std::string_view what,
+                                  const std::vector<PhraseRule>& rules);
 
 /// A number written so that it reads back the same, as short as possible.
 std::string number_text(double value);

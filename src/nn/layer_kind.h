@@ -2,8 +2,11 @@
 // layers.cpp fills one LayerKind; sizes, names, initial values and the summary follow from it.
 #pragma once
 
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/phrase_rules.h"
@@ -11,20 +14,35 @@
 
 namespace chainrule {
 
+struct LayerKind;
+
+/// A network that is being built.
+struct Building {
+  const BuildOptions& options;
+  Network& network;
+  bool trial = false;      // only shapes matter, so what a use of the network brings is not there
+  bool again = false;      // in a round of repeated layers after the first
+  std::size_t depth = 0;   // of nesting
+  std::size_t layers = 0;  // so far, nested ones too
+};
+
 /// What a layer's build function is given beside its input.
 class LayerScope {
  public:
-  LayerScope(const Phrase& of_layer, std::size_t at_number, const Initializer& preferred,
-             const BuildOptions& given, Network& network)
+  LayerScope(const Phrase& of_layer, std::string at_number, const Initializer& preferred,
+             Building& building)
       : layer(of_layer),
-        number(at_number),
-        options(given),
+        number(std::move(at_number)),
+        options(building.options),
+        trial(building.trial),
         preferred_(preferred),
-        network_(network) {}
+        building_(building),
+        place_(++building.layers) {}
 
   const Phrase& layer;
-  const std::size_t number;  // counted from 1
+  const std::string number;  // "3", or "3.1" for the first layer that layer 3 holds
   const BuildOptions& options;
+  const bool trial;
 
   /// A trained parameter that starts at random: by `own` (an initialiser's text, or ""), else by
   /// the one that was asked for the whole network, else by `suited`, or without it by what suits
@@ -47,18 +65,41 @@ class LayerScope {
   /// the places where one layer drops.
   Value drop(Value x, double rate, std::int64_t part = 0) const;
 
+  /// The layers that this one holds, one after the other. They are numbered "3.1", "3.2", …; with
+  /// `part`, which tells apart several lists of one layer, "3.PART.1", "3.PART.2", …
+  ///
+  /// `next`, when given, is what follows them, else it is what follows this layer.
+  Value nested(const std::vector<Phrase>& layers, Value x, const std::string& part = {},
+               const std::vector<Phrase>& next = {});
+
+  /// `count` rounds of layers, each with parameters of its own, numbered "3.ROUND.1", …
+  Value rounds(const std::vector<Phrase>& layers, std::int64_t count, Value x);
+
  private:
   Value declare(Graph& graph, ParameterInfo info);
 
   const Initializer& preferred_;
-  Network& network_;
+  Building& building_;
+  const std::size_t place_;  // among all layers, counted from 1
 };
+
+/// Appends layers to the graph of `x`, numbered `prefix`1, `prefix`2, …; `after` is the initialiser
+/// that suits what follows them.
+Value build_layers(const std::vector<Phrase>& layers, Value x, const std::string& prefix,
+                   const Initializer& after, Building& building);
+
+/// The initialiser that suits the first of these layers that cares; none when no one does.
+std::optional<Initializer> suited_initializer(std::span<const Phrase> layers);
+
+/// The kind of a layer.
+const LayerKind& kind_of(const Phrase& layer);
 
 /// What initial weights suit the layer before this one.
 enum class Suits {
   kXavier,
   kHe,
-  kSkip,  // ask the layer after this one: dropout, reshape
+  kSkip,    // ask the layer after this one: dropout, reshape
+  kInside,  // ask the layers that this one holds, then those after it
 };
 
 struct LayerKind {
@@ -81,6 +122,8 @@ const std::vector<LayerKind>& layer_kinds();
 std::vector<LayerKind> recurrent_layer_kinds();
 std::vector<LayerKind> image_layer_kinds();
 std::vector<LayerKind> norm_layer_kinds();
+std::vector<LayerKind> block_layer_kinds();
+std::vector<LayerKind> attention_layer_kinds();
 
 /// Refuses what is no initialiser, for the options of layers.
 void check_initializer(std::string_view word);

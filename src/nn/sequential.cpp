@@ -1,5 +1,5 @@
 // Sequential: from one line of text to nodes. Names, shapes and initialisers are decided here; what
-// a layer computes is decided in layers.cpp.
+// a layer computes is decided in its block.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -19,46 +19,58 @@ std::vector<PhraseRule> layer_rules() {
   return rules;
 }
 
-const LayerKind& kind_of(const Phrase& layer) {
-  std::vector<std::string> known;
-  for (const LayerKind& kind : layer_kinds()) {
-    if (kind.rule.name == layer.name) return kind;
-    known.emplace_back(kind.rule.name);
-  }
-  throw UsageError(unknown_name("layer", layer.name, known));
-}
+// More layers are no network but a slip of the finger, or a file made to exhaust the machine.
+constexpr std::size_t kMostLayers = 10000;
 
-// The initialiser that suits what follows layer `index`.
-Initializer preferred_initializer(const std::vector<Phrase>& layers, std::size_t index) {
-  for (std::size_t next = index + 1; next < layers.size(); ++next) {
-    switch (kind_of(layers[next]).suits) {
-      case Suits::kSkip: continue;
-      case Suits::kXavier: return Initializer::parse("xavier_uniform");
-      case Suits::kHe: break;
-    }
-    if (layers[next].name != "leaky_relu") return Initializer::parse("he_normal");
-    const double slope = layers[next].real("slope");
-    return {Initializer::Kind::kHeNormal, std::sqrt(2 / (1 + slope * slope))};
-  }
-  return Initializer::parse("xavier_uniform");
-}
+// A shape error that already says in which layer it was.
+struct PlacedShapeError : ShapeError {
+  using ShapeError::ShapeError;
+};
 
-std::string place_of(std::size_t number, const Phrase& layer) {
-  return fmt::format("layer {} ({})", number, layer.text);
-}
-
-// Notes say which layer made a node, so that a message about the node can name the layer.
+// Notes say which layer made a node, so that a message about the node can name the layer. Of nested
+// layers the innermost counts.
 void note_nodes(Graph& graph, std::size_t first, const std::string& note) {
   for (std::size_t id = first; id < graph.nodes().size(); ++id) {
-    graph.set_note(graph.nodes()[id], note);
+    if (graph.nodes()[id].note.empty()) graph.set_note(graph.nodes()[id], note);
   }
+}
+
+// Layers without numbers of their own take whatever comes.
+bool takes_anything(const LayerKind& kind) {
+  return kind.suits == Suits::kSkip || kind.suits == Suits::kInside;
 }
 
 void check_dtype(const LayerKind& kind, Value x) {
-  if (kind.suits == Suits::kSkip || x.dtype() == kind.input) return;
+  if (takes_anything(kind) || x.dtype() == kind.input) return;
   throw ShapeError(kind.input == DType::kI32
                        ? "expected whole numbers (i32), got f32; it can only be the first layer"
                        : "expected f32, got i32; begin with \"embedding\"");
+}
+
+// What the first of these layers that cares is.
+const LayerKind* first_kind(std::span<const Phrase> layers) {
+  for (const Phrase& layer : layers) {
+    const LayerKind& kind = kind_of(layer);
+    if (!takes_anything(kind)) return &kind;
+    for (const auto& [option, branches] : layer.groups) {
+      for (const std::vector<Phrase>& branch : branches) {
+        if (const LayerKind* inner = first_kind(branch)) return inner;
+      }
+    }
+  }
+  return nullptr;
+}
+
+Network build_network(const std::vector<Phrase>& layers, Value x, const BuildOptions& options,
+                      bool trial) {
+  Network network;
+  Building building{options, network, trial};
+  const Initializer last = Initializer::parse("xavier_uniform");
+  network.output = build_layers(layers, x, "", last, building);
+  for (const BuiltLayer& layer : network.layers) {
+    if (layer.depth == 0) network.layer_outputs.push_back(layer.output);
+  }
+  return network;
 }
 
 // A network built on a batch of one, only to see its shapes.
@@ -69,7 +81,8 @@ struct Trial {
     shape.insert(shape.begin(), 1);
     BuildOptions options;
     options.init = init;
-    network = model.build(graph.input("x", {model.input_dtype(), std::move(shape)}), options);
+    network = build_network(
+        model.layers(), graph.input("x", {model.input_dtype(), std::move(shape)}), options, true);
   }
   Graph graph;
   Network network;
@@ -83,7 +96,87 @@ std::string with_commas(std::int64_t number) {
   return text;
 }
 
+// Characters, of which "…" takes three bytes.
+std::size_t width_of(const std::string& text) {
+  return static_cast<std::size_t>(
+      std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
+// Some of a network's parameters, in numbers: those of the layer of that number and of the layers
+// that it holds.
+std::int64_t count_parameters(const Network& network, const std::string& number) {
+  std::int64_t count = 0;
+  for (const ParameterInfo& parameter : network.parameters) {
+    if (parameter.name.starts_with(number + ".")) count += element_count(parameter.shape);
+  }
+  return count;
+}
+
 }  // namespace
+
+const LayerKind& kind_of(const Phrase& layer) {
+  std::vector<std::string> known;
+  for (const LayerKind& kind : layer_kinds()) {
+    if (kind.rule.name == layer.name) return kind;
+    known.emplace_back(kind.rule.name);
+  }
+  throw UsageError(unknown_name("layer", layer.name, known));
+}
+
+std::optional<Initializer> suited_initializer(std::span<const Phrase> layers) {
+  for (const Phrase& layer : layers) {
+    switch (kind_of(layer).suits) {
+      case Suits::kSkip: continue;
+      case Suits::kXavier: return Initializer::parse("xavier_uniform");
+      case Suits::kHe: break;
+      case Suits::kInside: {
+        for (const auto& [option, branches] : layer.groups) {
+          for (const std::vector<Phrase>& branch : branches) {
+            if (const auto inner = suited_initializer(branch)) return inner;
+          }
+        }
+        continue;
+      }
+    }
+    if (layer.name != "leaky_relu") return Initializer::parse("he_normal");
+    const double slope = layer.real("slope");
+    return Initializer{Initializer::Kind::kHeNormal, std::sqrt(2 / (1 + slope * slope))};
+  }
+  return std::nullopt;
+}
+
+Value build_layers(const std::vector<Phrase>& layers, Value x, const std::string& prefix,
+                   const Initializer& after, Building& building) {
+  Graph& graph = x.graph();
+  Network& network = building.network;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const Initializer preferred =
+        suited_initializer(std::span(layers).subspan(i + 1)).value_or(after);
+    LayerScope scope(layers[i], prefix + std::to_string(i + 1), preferred, building);
+    if (building.layers > kMostLayers) {
+      throw UsageError(
+          fmt::format("a network has at most {} layers, nested ones counted", kMostLayers));
+    }
+    const std::string heading = layers[i].heading();
+    const std::string place = fmt::format("layer {} ({})", scope.number, heading);
+    const std::size_t first = graph.nodes().size();
+    const std::size_t entry = network.layers.size();
+    network.layers.push_back({scope.number, heading, building.depth, building.again, {}});
+    ++building.depth;
+    try {
+      check_dtype(kind_of(layers[i]), x);
+      x = kind_of(layers[i]).build(scope, x);
+    } catch (const PlacedShapeError&) {
+      throw;
+    } catch (const ShapeError& error) {
+      throw PlacedShapeError(fmt::format("{}: {}", place, error.what()));
+    }
+    --building.depth;
+    network.layers[entry].output = x;
+    note_nodes(graph, first, place);
+  }
+  return x;
+}
 
 std::string batch_shape(const Shape& shape) {
   std::string text = "[B";
@@ -135,30 +228,40 @@ Value LayerScope::state(Graph& graph, const std::string& name, Shape shape) cons
 Value LayerScope::drop(Value x, double rate, std::int64_t part) const {
   if (options.mode == Mode::kPredict || rate == 0) return x;
   if (!options.step) throw UsageError("dropout needs the training step to draw from");
-  constexpr std::int64_t kMostLayers = 1 << 16;
+  constexpr std::int64_t kStreamsAPart = 1 << 16;
   return dropout(x, rate, options.step, options.seed,
-                 static_cast<std::int64_t>(number) + part * kMostLayers);
+                 static_cast<std::int64_t>(place_) + part * kStreamsAPart);
+}
+
+Value LayerScope::nested(const std::vector<Phrase>& layers, Value x, const std::string& part,
+                         const std::vector<Phrase>& next) {
+  const Initializer after = suited_initializer(next).value_or(preferred_);
+  const std::string prefix = part.empty() ? number + "." : fmt::format("{}.{}.", number, part);
+  return build_layers(layers, x, prefix, after, building_);
+}
+
+Value LayerScope::rounds(const std::vector<Phrase>& layers, std::int64_t count, Value x) {
+  const bool was_again = building_.again;
+  for (std::int64_t round = 1; round <= count; ++round) {
+    building_.again = was_again || round > 1;
+    x = nested(layers, x, std::to_string(round), round < count ? layers : std::vector<Phrase>{});
+  }
+  building_.again = was_again;
+  return x;
 }
 
 Value LayerScope::declare(Graph& graph, ParameterInfo info) {
   info.name = fmt::format("{}.{}", number, info.name);
-  info.layer = number;
+  info.layer = std::stoul(number);
   const Value value = graph.parameter(info.name, {DType::kF32, info.shape});
-  if (info.trained) network_.trained.push_back(value);
-  network_.parameters.push_back(std::move(info));
+  Network& network = building_.network;
+  if (info.trained) network.trained.push_back(value);
+  network.parameters.push_back(std::move(info));
   return value;
 }
 
 Sequential Sequential::parse(std::string_view text) {
-  const std::vector<PhraseRule> rules = layer_rules();
-  std::vector<Phrase> layers;
-  std::size_t at = 0;
-  while (at <= text.size()) {
-    const std::size_t end = std::min(text.find(',', at), text.size());
-    layers.push_back(parse_phrase(text.substr(at, end - at), at + 1, "layer", rules));
-    at = end + 1;
-  }
-  return Sequential(std::move(layers));
+  return Sequential(parse_phrases(text, "layer", layer_rules()));
 }
 
 std::string Sequential::to_text() const {
@@ -168,31 +271,12 @@ std::string Sequential::to_text() const {
 }
 
 DType Sequential::input_dtype() const {
-  for (const Phrase& layer : layers_) {
-    const LayerKind& kind = kind_of(layer);
-    if (kind.suits != Suits::kSkip) return kind.input;
-  }
-  return DType::kF32;
+  const LayerKind* const first = first_kind(layers_);
+  return first == nullptr ? DType::kF32 : first->input;
 }
 
 Network Sequential::build(Value x, const BuildOptions& options) const {
-  Network network;
-  network.output = x;
-  Graph& graph = x.graph();
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    const Initializer preferred = preferred_initializer(layers_, i);
-    LayerScope scope(layers_[i], i + 1, preferred, options, network);
-    const std::size_t first = graph.nodes().size();
-    try {
-      check_dtype(kind_of(layers_[i]), network.output);
-      network.output = kind_of(layers_[i]).build(scope, network.output);
-    } catch (const ShapeError& error) {
-      throw ShapeError(fmt::format("{}: {}", place_of(i + 1, layers_[i]), error.what()));
-    }
-    note_nodes(graph, first, place_of(i + 1, layers_[i]));
-    network.layer_outputs.push_back(network.output);
-  }
-  return network;
+  return build_network(layers_, x, options, false);
 }
 
 std::vector<ParameterInfo> Sequential::parameters(const Shape& input,
@@ -209,37 +293,41 @@ Shape Sequential::output_shape(const Shape& input) const {
 
 std::string Sequential::summary(const Shape& input) const {
   const Trial trial(*this, input);
-  std::vector<std::int64_t> counts(layers_.size(), 0);
-  std::int64_t total = 0;
-  for (const ParameterInfo& parameter : trial.network.parameters) {
-    counts[parameter.layer - 1] += element_count(parameter.shape);
-    total += element_count(parameter.shape);
+  struct Row {
+    std::string number, layer, shape, count;
+  };
+  std::vector<Row> rows{{"", "layer", "output", "parameters"}};
+  for (const BuiltLayer& layer : trial.network.layers) {
+    const std::string indent(2 * layer.depth, ' ');
+    if (!layer.again) {
+      rows.push_back({layer.number, indent + layer.text, batch_shape(layer.output.shape()),
+                      with_commas(count_parameters(trial.network, layer.number))});
+    } else if (rows.back().number != "…") {
+      rows.push_back({"…", indent + "the same again", "", ""});
+    }
   }
-  std::size_t layer_width = 7;
-  std::size_t shape_width = 8;
-  std::vector<std::string> shapes;
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    shapes.push_back(batch_shape(trial.network.layer_outputs[i].shape()));
-    layer_width = std::max(layer_width, layers_[i].text.size());
-    shape_width = std::max(shape_width, shapes[i].size());
+  std::int64_t total = 0;
+  for (const ParameterInfo& info : trial.network.parameters) total += element_count(info.shape);
+  rows.push_back({"", "total", "", with_commas(total)});
+  std::size_t numbers = 4;
+  std::size_t layers = 7;
+  std::size_t shapes = 8;
+  for (const Row& row : rows) {
+    numbers = std::max(numbers, width_of(row.number));
+    layers = std::max(layers, width_of(row.layer));
+    shapes = std::max(shapes, row.shape.size());
   }
   std::string table;
-  const auto row = [&](const std::string& number, const std::string& layer,
-                       const std::string& shape, const std::string& count) {
-    table += fmt::format("{:>4}  {:<{}}  {:<{}}  {:>12}\n", number, layer, layer_width, shape,
-                         shape_width, count);
-  };
-  row("", "layer", "output", "parameters");
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    row(std::to_string(i + 1), layers_[i].text, shapes[i], with_commas(counts[i]));
+  for (const Row& row : rows) {
+    table += fmt::format("{:>{}}  {:<{}}  {:<{}}  {:>12}\n", row.number, numbers, row.layer, layers,
+                         row.shape, shapes, row.count);
   }
-  row("", "total", "", with_commas(total));
   return table;
 }
 
 bool is_recurrent_state(std::string_view parameter) {
-  const std::size_t dot = parameter.find('.');
-  return dot != std::string_view::npos && parameter.substr(dot).starts_with(".state.");
+  const std::size_t at = parameter.find(".state.");
+  return at != std::string_view::npos && parameter.find_first_not_of("0123456789.") == at + 1;
 }
 
 std::string layer_reference() {

@@ -59,7 +59,11 @@ TEST_CASE("every kind of layer builds, round-trips and has a C++ call of the sam
                                   batch_norm(),
                                   layer_norm(),
                                   rms_norm(),
-                                  group_norm(3)};
+                                  group_norm(3),
+                                  identity(),
+                                  residual({relu()}),
+                                  parallel({{relu()}, {linear(3)}}),
+                                  repeat(2, {linear(3)})};
   CHECK(calls.size() == layer_kinds().size());
   for (const LayerKind& kind : layer_kinds()) {
     CAPTURE(kind.rule.name);
@@ -138,9 +142,10 @@ TEST_CASE("errors name the layer, the place in the text and the nearest name") {
       "column 13: unknown layer \"rellu\"; did you mean \"relu\"? There are: "
       "average_pool, batch_norm, conv1d, conv2d, conv2d_transpose, dropout, elu, embedding, "
       "flatten, "
-      "gelu, gelu_tanh, global_average_pool, global_max_pool, group_norm, gru, layer_norm, "
-      "leaky_relu, linear, lstm, max_pool, relu, reshape, rms_norm, rnn, sigmoid, silu, softmax, "
-      "softplus, tanh",
+      "gelu, gelu_tanh, global_average_pool, global_max_pool, group_norm, gru, identity, "
+      "layer_norm, "
+      "leaky_relu, linear, lstm, max_pool, parallel, relu, repeat, reshape, residual, rms_norm, "
+      "rnn, sigmoid, silu, softmax, softplus, tanh",
       UsageError);
   CHECK_THROWS_WITH_AS(
       Sequential::parse("linear"),

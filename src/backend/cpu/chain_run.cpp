@@ -30,6 +30,9 @@ struct Slot {
 };
 constexpr std::size_t kAll = ~std::size_t{0};
 
+/// Rows of a rectangle up to so long are run several at a time.
+constexpr std::int64_t kNarrow = 256;
+
 HWY_INLINE Slot in_memory(const float* p) { return {const_cast<float*>(p), kAll, false}; }
 HWY_INLINE Slot one_number(const float* p) { return {const_cast<float*>(p), 0, true}; }
 
@@ -135,6 +138,27 @@ void spread_runs(const float* data, const ChainOperand& operand, std::int64_t at
   }
 }
 
+HWY_INLINE void copy_row(const float* from, float* to, std::int64_t n) {
+  sweep(static_cast<std::size_t>(n),
+        [&](std::size_t i, auto access) HWY_ATTR { access.store(access.load(from + i), to + i); });
+}
+
+HWY_INLINE void fill_row(float value, float* to, std::int64_t n) {
+  const V v = set(value);
+  sweep(static_cast<std::size_t>(n),
+        [&](std::size_t i, auto access) HWY_ATTR { access.store(v, to + i); });
+}
+
+/// Whether every row of a matrix with rows of row_length reads a stretch of each input.
+HWY_INLINE bool can_gather(const ChainProgram& program, std::int64_t row_length) {
+  return std::all_of(program.inputs.begin(), program.inputs.end(),
+                     [&](const ChainProgram::Input& input) {
+                       const ChainOperand& o = input.operand;
+                       return o.period == 1 || o.inner == row_length ||
+                              (o.inner == 1 && o.period % row_length == 0);
+                     });
+}
+
 /// The state of one call: the slots, and the scratch they point into.
 class Frame {
  public:
@@ -197,6 +221,49 @@ class Frame {
     execute(program_.body, slots_, static_cast<std::size_t>(n));
   }
 
+  // Rows [row, row + rows) of the rectangle's columns, side by side: what lies apart in memory is
+  // copied to `pieces`, a row of `capacity` floats for each input and output. A call for every row
+  // would cost more than the work on a row of 32 or 64 numbers.
+  //
+  // requires  can_gather(), rows · columns ≤ program.block, capacity.
+  HWY_INLINE void run_gathered(const Rectangle& r, std::int64_t row, std::int64_t rows,
+                               std::int64_t row_length, const float* block, bool first,
+                               float* pieces, std::int64_t capacity) {
+    const std::size_t count = program_.inputs.size();
+    for (std::size_t k = 0; k < count; ++k, pieces += capacity) {
+      const ChainOperand& operand = program_.inputs[k].operand;
+      if (operand.period == 1) continue;
+      Slot& slot = slots_[program_.first_input() + k];
+      if (k == 0 && block != nullptr) {
+        slot = in_memory(block);
+        continue;
+      }
+      slot = Slot{pieces, kAll, true};
+      if (operand.inner == 1 && operand.period == row_length && !first) continue;
+      for (std::int64_t i = 0; i < rows; ++i) {
+        float* const to = pieces + i * r.columns;
+        if (operand.inner == row_length) {
+          const std::int64_t m = operand.period > 0 ? (row + i) % operand.period : row + i;
+          fill_row(inputs_[k][m], to, r.columns);
+        } else {
+          const std::int64_t at = (row + i) * row_length + r.column;
+          copy_row(inputs_[k] + (operand.period > 0 ? at % operand.period : at), to, r.columns);
+        }
+      }
+    }
+    Slot* const out = slots_ + program_.first_output();
+    for (std::size_t k = 0; k < program_.output_count; ++k) {
+      out[k] = Slot{pieces + static_cast<std::int64_t>(k) * capacity, kAll, true};
+    }
+    execute(program_.body, slots_, static_cast<std::size_t>(rows * r.columns));
+    for (std::size_t k = 0; k < program_.output_count; ++k) {
+      for (std::int64_t i = 0; i < rows; ++i) {
+        copy_row(out[k].p + i * r.columns, outputs_[k] + (row + i) * row_length + r.column,
+                 r.columns);
+      }
+    }
+  }
+
  private:
   HWY_INLINE float* row(std::int64_t index) {
     return rows_ + index * (program_.block + kChainRowPadding);
@@ -256,6 +323,20 @@ void run_rectangle(const ChainProgram& program, const float* const* inputs, floa
     return;
   }
   Frame frame(program, inputs, outputs, 0);
+  const auto arrays = static_cast<std::int64_t>(program.inputs.size() + program.output_count);
+  const std::int64_t capacity = kChainScratch / arrays / 16 * 16;
+  const std::int64_t together = std::min(program.block, capacity - 16) / rectangle.columns;
+  const bool block_fits = block == nullptr || block_stride == rectangle.columns;
+  if (together > 1 && rectangle.columns <= kNarrow && block_fits &&
+      can_gather(program, row_length)) {
+    alignas(64) float pieces[kChainScratch];
+    for (std::int64_t r = 0; r < rectangle.rows; r += together) {
+      frame.run_gathered(rectangle, rectangle.row + r, std::min(together, rectangle.rows - r),
+                         row_length, block == nullptr ? nullptr : block + r * block_stride, r == 0,
+                         pieces, capacity);
+    }
+    return;
+  }
   for (std::int64_t r = 0; r < rectangle.rows; ++r) {
     const std::int64_t row = rectangle.row + r;
     for (std::int64_t done = 0; done < rectangle.columns; done += program.block) {

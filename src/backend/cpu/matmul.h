@@ -67,6 +67,7 @@ class MatmulPlan final : public ProductPlan {
 
  private:
   void cut(std::int64_t work);
+  bool can_take_whole_rows() const;
 
   MatmulShape shape_;
   std::int64_t row_parts_ = 1;
