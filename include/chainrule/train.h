@@ -45,8 +45,9 @@ struct StepOptions {
 /// more output, steps: [], their sum. Row b ends after step lengths[b]: recurrent layers stop
 /// there, the state that a row ends with is the one after its last step, and of the labels [B, T]
 /// those behind the end count neither in the loss, which is the mean over the others, nor in
-/// `correct`. Layers that take each step by itself need nothing. A run throws DataError for a
-/// length that is not in 0 … T.
+/// `correct`. Layers that take each step by itself need nothing; those that join steps and know no
+/// lengths (conv1d, pooling, flatten, batch_norm, group_norm) must not stand where there is still a
+/// T. A run throws DataError for a length that is not in 0 … T.
 /// throws  ShapeError when the network does not give one output a class, and for lengths where
 ///         there is no T; UsageError for label smoothing without classes, for mixup of whole
 ///         numbers or with lengths, and for lengths that no layer and no label looks at.

@@ -78,6 +78,11 @@ Value named_value(const NumpyProgram& program, const std::string& name) {
 }
 
 std::string derived(const DeriveOptions& options) {
+  if (!options.emit.empty() && !options.wrt.empty()) {
+    throw UsageError(
+        "--wrt does not go with --emit: the program that is written trains all parameters; leave "
+        "--wrt out");
+  }
   NumpyOptions reading;
   reading.loss = options.loss;
   for (const std::string& shape : options.shapes) reading.shapes.insert(parsed_shape(shape));

@@ -85,8 +85,8 @@ Forward forward_pass(const Sequential& model, Value x, Value step, std::int64_t 
   if (lengths && network.output.shape().size() > 2) how.counted = lengths.counted;
   if (lengths && !how.counted && !lengths.read_by_layers(graph)) {
     throw UsageError(
-        "lengths: the network gives one output a row and has no recurrent layer, so none of its "
-        "layers knows where a row ends");
+        "lengths: the network gives one output a row, and no layer of it knows where a row ends, "
+        "as recurrent layers do");
   }
   const Value loss = append_loss(model, network.output, classes, how).named("loss");
   graph.output("loss", loss);

@@ -255,6 +255,12 @@ class Usage(Case):
         self.fail_with(2, "--init", "he_norml", run=[*train, "--init", "he_norml"])
         self.fail_with(2, "digitz", '"digits"', run=["train", "digitz"])
 
+    def test_a_written_program_trains_all_parameters(self):
+        self.write("f.py", "import numpy as np\nX = np.ones((2, 3))\nW = np.random.randn(3, 1)\n"
+                           "Z = X @ W\nloss = np.mean(Z**2)\n")
+        self.succeed("derive", "f.py", "--wrt", "Z")
+        self.fail_with(2, "--wrt", "--emit", run=["derive", "f.py", "--wrt", "W", "--emit", "numpy"])
+
     def test_numbers_out_of_range(self):
         for option, value in (("--epochs", "0"), ("--batch", "-1"), ("--lr", "-0.1"), ("--lr", "x"),
                               ("--validation", "1"), ("--validation", "-0.5"), ("--threads", "-1"),

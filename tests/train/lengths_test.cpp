@@ -268,10 +268,11 @@ TEST_CASE("lengths out of range are refused, and what nobody would look at") {
                     DataError);
   }
 
-  CHECK_THROWS_WITH_AS(training_step(network("flatten"), {2, 8}, 3, {.lengths = true}),
-                       "lengths: the network gives one output a row and has no recurrent layer, so "
-                       "none of its layers knows where a row ends",
-                       UsageError);
+  CHECK_THROWS_WITH_AS(
+      training_step(network("flatten"), {2, 8}, 3, {.lengths = true}),
+      "lengths: the network gives one output a row, and no layer of it knows where "
+      "a row ends, as recurrent layers do",
+      UsageError);
   CHECK_THROWS_AS(training_step(Sequential::parse("rnn 4, linear 3"), {2, 8, 2}, 3,
                                 {.mixup = true, .lengths = true}),
                   UsageError);
