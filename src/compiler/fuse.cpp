@@ -118,7 +118,7 @@ class Grouping {
   void assign(const Node& node) {
     const Group group = common_reader(node);
     if (is_way_of_reading(node)) return;
-    if (node.op->update) {
+    if (node.op->update || sums_channels_of_chain(node)) {
       group_[index(node)] = node.id;
     } else if (node.op->product) {
       if (accepts_product(group, node)) {
@@ -127,8 +127,6 @@ class Grouping {
       }
     } else if (node.op->elementwise) {
       group_[index(node)] = joins(node, group) ? group : node.id;
-    } else if (sums_channels_of_chain(node)) {
-      group_[index(node)] = node.id;
     }
   }
 

@@ -148,9 +148,12 @@ std::int64_t examples_of_part(std::int64_t largest_floats_of_example) {
 float* SlicePart::f32(const Operand& x) const {
   const Slot& slot = x.slot();
   if (slot.local_example == 0) return x.f32();
-  // As a number, since the array's beginning lies outside of what is there.
-  const auto at = reinterpret_cast<std::uintptr_t>(machine.scratch_of(worker) + slot.local);
-  return reinterpret_cast<float*>(at - static_cast<std::uintptr_t>(begin) * slot.local_example);
+  // The beginning lies outside of what is there; only the part's examples are touched.
+  const auto before =
+      static_cast<std::ptrdiff_t>(begin) * static_cast<std::ptrdiff_t>(slot.local_example);
+  std::byte* const at =
+      machine.scratch_of(worker) + (static_cast<std::ptrdiff_t>(slot.local) - before);
+  return reinterpret_cast<float*>(at);
 }
 
 namespace {
