@@ -105,7 +105,8 @@ class Trainer {
 void dump(const bench::Workload& workload, const std::string& path) {
   TensorMap tensors{{"x", workload.x}, {"t", workload.t}};
   for (const auto& [name, value] : workload.parameters) {
-    if (name[0] == 'w' || name[0] == 'b') tensors.emplace(name, value);
+    const bool numbered = name[0] >= '0' && name[0] <= '9';  // of a network made from its text
+    if (name[0] == 'w' || name[0] == 'b' || numbered) tensors.emplace(name, value);
   }
   save_safetensors(path, {tensors.begin(), tensors.end()}, {});
 }

@@ -87,6 +87,15 @@ SEQUENCE_MODES = [
      KEEP_MEMORY),
 ]
 
+GPT_MODES = [
+    ("PyTorch", "GPT, default", {}, {}),
+    ("PyTorch", "GPT, fused, malloc", {"update": "fused"}, KEEP_MEMORY),
+    ("PyTorch", "GPT, fused, malloc, bound", {"update": "fused", "bound": True}, KEEP_MEMORY | BIND),
+    ("PyTorch", "GPT, compiled loss, fused, malloc", {"update": "fused", "compile": "default"},
+     KEEP_MEMORY),
+    ("PyTorch", "GPT, compiled loss, fused, malloc, bound",
+     {"update": "fused", "compile": "default", "bound": True}, KEEP_MEMORY | BIND),
+]
 
 # Of convolutional networks.
 IMAGE_MODES = [
@@ -103,7 +112,8 @@ IMAGE_MODES = [
 
 
 def modes_of(workload):
-    by_model = {"char-lstm": SEQUENCE_MODES, "lenet": IMAGE_MODES, "resnet20": IMAGE_MODES}
+    by_model = {"char-lstm": SEQUENCE_MODES, "gpt": GPT_MODES, "lenet": IMAGE_MODES,
+                "resnet20": IMAGE_MODES}
     return by_model.get(WORKLOADS[workload]["model"], MODES)
 
 
@@ -111,7 +121,8 @@ def modes_of(workload):
 QUICK = {"eager, direct, malloc", "compiled gradient, C++ wrapper, direct, malloc",
          "compiled step, C++ wrapper, malloc", "jit, malloc", "malloc",
          "modules, channels last, fused, malloc", "compiled loss, channels last, fused, malloc",
-         "nn.LSTM, fused, malloc", "nn.LSTM, fused, malloc, time first"}
+         "nn.LSTM, fused, malloc", "nn.LSTM, fused, malloc, time first", "GPT, fused, malloc",
+         "GPT, compiled loss, fused, malloc"}
 
 
 class Worker:

@@ -301,6 +301,9 @@ def make_step(rival, workload, dump, options):
     if workload["model"] == "char-lstm":
         from rivals_sequences import TorchLstmStep
         return TorchLstmStep(workload, load_safetensors(dump), options)
+    if workload["model"] == "gpt":
+        from rivals_sequences import TorchGptStep
+        return TorchGptStep(workload, load_safetensors(dump), options)
     if workload["model"] in ("lenet", "resnet20"):
         from rivals_images import TorchImageStep
         return TorchImageStep(workload, load_safetensors(dump), options)

@@ -1,6 +1,6 @@
-"""The recurrent workloads in PyTorch: its own modules, trained as its tutorials do.
+"""The workloads on sequences in PyTorch: its own modules and functions, trained as its tutorials do.
 
-rivals.py makes a step of this file where the workload's model is "char-lstm".
+rivals.py makes a step of this file where the workload's model is "char-lstm" or "gpt".
 """
 
 
@@ -57,6 +57,86 @@ class TorchLstmStep:
             loss = self.loss(*self.batches[i % len(self.batches)])
             loss.backward()
             self.torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
+            self.optimizer.step()
+            self.optimizer.zero_grad(set_to_none=True)
+        return loss
+
+
+class TorchGptStep:
+    """Embeddings, blocks of F.scaled_dot_product_attention and a perceptron, norm, linear; AdamW.
+
+    Queries, keys and values are one product, as nanoGPT has it.
+    """
+
+    def __init__(self, workload, tensors, options):
+        import torch
+
+        from workloads import ADAM
+        torch.set_num_threads(options["threads"])
+        torch.set_flush_denormal(True)
+        self.torch, self.heads = torch, workload["heads"]
+        self.p = {name: torch.from_numpy(value.copy()).requires_grad_()
+                  for name, value in self.weights(tensors).items()}
+        x, t = (torch.from_numpy(tensors[name]).long() for name in "xt")
+        self.batches = list(zip(x, t))
+        groups = [{"params": [p for p in self.p.values() if p.dim() > 1],
+                   "weight_decay": workload["decay"]},
+                  {"params": [p for p in self.p.values() if p.dim() == 1], "weight_decay": 0.0}]
+        chosen = {name: True for name in ("foreach", "fused") if options.get("update") == name}
+        self.optimizer = torch.optim.AdamW(groups, lr=workload["lr"],
+                                           betas=(ADAM["beta1"], ADAM["beta2"]),
+                                           eps=ADAM["epsilon"], **chosen)
+        self.loss = self.loss_of
+        if options.get("compile"):
+            self.loss = torch.compile(self.loss_of, mode=options["compile"])
+
+    def weights(self, tensors):
+        """The network's weights, (out, in) as PyTorch keeps them."""
+        import numpy as np
+        self.blocks = len({name.split(".")[1] for name in tensors if name.startswith("3.")})
+        kept = {"embedding": tensors["1.weight"], "positions": tensors["2.weight"],
+                "norm.gamma": tensors["4.gamma"], "norm.beta": tensors["4.beta"],
+                "scores": tensors["5.weight"].T}
+        for block in range(self.blocks):
+            of = f"3.{block + 1}."
+            for norm, part in (("first", "1.1"), ("second", "2.1")):
+                for name in ("gamma", "beta"):
+                    kept[f"{block}.{norm}.{name}"] = tensors[f"{of}{part}.{name}"]
+            three = [tensors[f"{of}1.2.{name}.weight"].T for name in ("query", "key", "value")]
+            kept[f"{block}.read"] = np.concatenate(three)
+            kept[f"{block}.output"] = tensors[f"{of}1.2.output.weight"].T
+            kept[f"{block}.up"] = tensors[f"{of}2.2.weight"].T
+            kept[f"{block}.down"] = tensors[f"{of}2.4.weight"].T
+        return kept
+
+    def norm(self, x, name):
+        return self.torch.nn.functional.layer_norm(
+            x, x.shape[-1:], self.p[name + ".gamma"], self.p[name + ".beta"], 1e-5)
+
+    def loss_of(self, x, t):
+        functional, p = self.torch.nn.functional, self.p
+        batch, steps = x.shape
+        y = functional.embedding(x, p["embedding"]) + p["positions"]
+        width = y.shape[2]
+        for block in range(self.blocks):
+            parts = functional.linear(self.norm(y, f"{block}.first"), p[f"{block}.read"])
+            q, k, v = (part.view(batch, steps, self.heads, -1).transpose(1, 2)
+                       for part in parts.split(width, dim=2))
+            read = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
+            read = read.transpose(1, 2).reshape(batch, steps, width)
+            y = y + functional.linear(read, p[f"{block}.output"])
+            up = functional.linear(self.norm(y, f"{block}.second"), p[f"{block}.up"])
+            y = y + functional.linear(functional.gelu(up), p[f"{block}.down"])
+        scores = functional.linear(self.norm(y, "norm"), p["scores"])
+        return functional.cross_entropy(scores.flatten(0, 1), t.flatten())
+
+    def trust_guards(self):
+        self.torch.compiler.set_stance("default", skip_guard_eval_unsafe=True)
+
+    def steps(self, first, n):
+        for i in range(first, first + n):
+            loss = self.loss(*self.batches[i % len(self.batches)])
+            loss.backward()
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
         return loss

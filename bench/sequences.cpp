@@ -1,5 +1,8 @@
-// A language model on characters: embedding, one LSTM, a linear layer, one label a step.
+// Language models on characters, one label a step: an LSTM, and GPTs.
+#include <fmt/format.h>
+
 #include "building.h"
+#include "chainrule/nn.h"
 #include "chainrule/ops.h"
 #include "chainrule/optim.h"
 #include "chainrule/recurrent.h"
@@ -49,5 +52,46 @@ Workload make_char_lstm() {
   workload.t = numbers.labels({kBatches, kBatch, kSteps}, kVocabulary);
   return workload;
 }
+
+namespace {
+
+struct Gpt {
+  const char* name;
+  std::int64_t layers, heads, width, block, batch;
+};
+
+Workload make_gpt(const Gpt& gpt) {
+  constexpr std::int64_t kVocabulary = 65;
+  constexpr std::int64_t kBatches = 4;
+  const Sequential model = Sequential::parse(
+      fmt::format("embedding {0} vocabulary={1} init=normal:0.02, positions learned length={2}, "
+                  "transformer heads={3} layers={4} causal bias=false, layer_norm, "
+                  "linear {1} bias=false init=normal:0.02",
+                  gpt.width, kVocabulary, gpt.block, gpt.heads, gpt.layers));
+  Workload workload;
+  workload.graph = std::make_unique<Graph>(gpt.name);
+  Graph& graph = *workload.graph;
+  const Value x = graph.input("x", {DType::kI32, {gpt.batch, gpt.block}});
+  const Value t = graph.input("t", {DType::kI32, {gpt.batch, gpt.block}});
+  const Value step = graph.input("step", {DType::kF32, {}});
+  const Network network = model.build(x, {.mode = Mode::kTrain, .step = step});
+  const Value loss = softmax_cross_entropy(network.output, t);
+  graph.output("loss", loss);
+  apply(Optimizer::parse("adamw weight_decay=0.1"), loss, network.trained, constant(graph, 1e-3),
+        step, {});
+  workload.parameters = initialize(model, {gpt.block}, 1);
+  for (const Value& p : graph.parameters()) {  // the moments
+    workload.parameters.try_emplace(p.name(), p.dtype(), p.shape());
+  }
+  Numbers numbers;
+  workload.x = numbers.labels({kBatches, gpt.batch, gpt.block}, kVocabulary);
+  workload.t = numbers.labels({kBatches, gpt.batch, gpt.block}, kVocabulary);
+  return workload;
+}
+
+}  // namespace
+
+Workload make_gpt_small() { return make_gpt({"gpt-small", 4, 4, 128, 64, 12}); }
+Workload make_gpt_medium() { return make_gpt({"gpt-medium", 6, 6, 384, 256, 8}); }
 
 }  // namespace chainrule::bench

@@ -101,8 +101,11 @@ struct Model {
   const char* name;
   Workload (*make)();
 };
-constexpr Model kModels[] = {
-    {"lenet", make_lenet}, {"resnet20", make_resnet20}, {"char-lstm", make_char_lstm}};
+constexpr Model kModels[] = {{"lenet", make_lenet},
+                             {"resnet20", make_resnet20},
+                             {"char-lstm", make_char_lstm},
+                             {"gpt-small", make_gpt_small},
+                             {"gpt-medium", make_gpt_medium}};
 
 }  // namespace
 

@@ -25,6 +25,10 @@ Workload make_lenet();
 Workload make_resnet20();
 /// Vocabulary 65, embedding 64, LSTM 256, 64 steps, batch 32, Adam, gradients clipped to norm 1.
 Workload make_char_lstm();
+/// GPTs with vocabulary 65, AdamW: 4 layers, 4 heads, 128 wide, 64 steps, batch 12; and 6 layers, 6
+/// heads, 384 wide, 256 steps, batch 8.
+Workload make_gpt_small();
+Workload make_gpt_medium();
 
 /// "notebook", "mlp-small", …
 std::vector<std::string> workload_names();

@@ -14,6 +14,8 @@ WORKLOADS = {
     "lenet": {"model": "lenet", "optimizer": "adam", "lr": 1e-3},
     "resnet20": {"model": "resnet20", "optimizer": "sgd", "lr": 1e-3},
     "char-lstm": {"model": "char-lstm", "optimizer": "adam", "lr": 1e-3, "clip": 1.0},
+    "gpt-small": {"model": "gpt", "optimizer": "adamw", "lr": 1e-3, "decay": 0.1, "heads": 4},
+    "gpt-medium": {"model": "gpt", "optimizer": "adamw", "lr": 1e-3, "decay": 0.1, "heads": 6},
 }
 
 # Adam's other constants, the same in every framework.
