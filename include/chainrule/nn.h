@@ -143,6 +143,43 @@ Phrase repeat(std::int64_t count, const std::vector<Phrase>& layers);
 Phrase identity();
 }  // namespace layers
 
+// ── attention ────────────────────────────────────────────────────────────────
+namespace layers {
+struct AttentionLayer {
+  bool causal = false;  // a step reads those before it and itself
+  bool rotary = false;  // queries and keys are turned by their places
+  bool memory = false;  // keys and values are made of BuildOptions::memory, not of x
+  double dropout = 0;   // of the weights by which steps are read, in training
+  bool bias = true;
+};
+/// y = attention(x·W_q + b_q, s·W_k + b_k, s·W_v + b_v)·W_o + b_o with s = x, or the memory.
+/// x: [B, T, C]. `heads` divides C. Source: Vaswani et al., 2017.
+Phrase attention(std::int64_t heads, const AttentionLayer& options = {});
+/// y[t] = x[t] + w[t], w: [length, C] learned; sequences may be shorter.
+Phrase positions(std::int64_t length);
+/// y[t] = x[t] + sines and cosines of t.
+Phrase sinusoidal_positions();
+
+/// What encoder and decoder blocks have in common.
+struct TransformerLayer {
+  std::int64_t layers = 1;  // blocks, one after the other
+  bool causal = false;      // as in GPT; a decoder is so anyway
+  bool rotary = false;
+  std::int64_t hidden = 0;  // units between the two linear layers; 0: four times the features
+  std::string activation = "gelu";
+  std::string norm = "pre";  // or "post": before each part, or behind each sum
+  double dropout = 0;        // of attention's weights and of what is added, in training
+  bool bias = true;
+};
+/// Blocks of x + attention(norm x), then x + linear(activation(linear(norm x))). Each is composed
+/// of the layers residual, layer_norm, attention, linear and dropout. Weights start from N(0,
+/// 0.02²), those of the last product of each part divided by √(the number of parts) (Radford et
+/// al., 2019). GPT is embedding, positions, transformer with causal, layer_norm, linear.
+Phrase transformer(std::int64_t heads, const TransformerLayer& options = {});
+/// The same with a third part between the two: attention to BuildOptions::memory.
+Phrase transformer_decoder(std::int64_t heads, const TransformerLayer& options = {});
+}  // namespace layers
+
 /// A line for each kind of layer: how it is written and what it does.
 std::string layer_reference();
 
@@ -157,8 +194,11 @@ struct BuildOptions {
   Value step = {};        // f32 scalar that counts training steps; needed by dropout in training
   std::int64_t seed = 0;  // of dropout
   std::optional<Initializer> init = {};  // for weights whose layer does not state its own
-  Value lengths = {};  // i32[B]: how many steps of each row recurrent layers count; empty: all
-  bool carry = false;  // in prediction too, a stateful layer goes on from the state before
+  Value lengths = {};  // i32[B]: how many steps of each row count, for recurrent layers and as what
+                       // attention may read; empty: all
+  Value memory = {};   // f32[B, S, C]: what layers with `memory` read, a decoder's encoder
+  Value memory_lengths = {};  // i32[B]: how many steps of each row of the memory count; empty: all
+  bool carry = false;         // in prediction too, a stateful layer goes on from the state before
 };
 
 /// One parameter of a network.

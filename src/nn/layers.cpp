@@ -285,8 +285,8 @@ const std::vector<LayerKind>& layer_kinds() {
     std::vector<LayerKind> all{kDropout,  kElu,       kEmbedding, kFlatten,  kGelu,
                                kGeluTanh, kLeakyRelu, kLinear,    kRelu,     kReshape,
                                kSigmoid,  kSilu,      kSoftmax,   kSoftplus, kTanh};
-    for (const auto& more :
-         {recurrent_layer_kinds(), image_layer_kinds(), norm_layer_kinds(), block_layer_kinds()}) {
+    for (const auto& more : {recurrent_layer_kinds(), image_layer_kinds(), norm_layer_kinds(),
+                             block_layer_kinds(), attention_layer_kinds()}) {
       all.insert(all.end(), more.begin(), more.end());
     }
     std::sort(all.begin(), all.end(),

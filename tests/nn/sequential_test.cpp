@@ -63,7 +63,11 @@ TEST_CASE("every kind of layer builds, round-trips and has a C++ call of the sam
                                   identity(),
                                   residual({relu()}),
                                   parallel({{relu()}, {linear(3)}}),
-                                  repeat(2, {linear(3)})};
+                                  repeat(2, {linear(3)}),
+                                  attention(1),
+                                  positions(5),
+                                  transformer(1),
+                                  transformer_decoder(1)};
   CHECK(calls.size() == layer_kinds().size());
   for (const LayerKind& kind : layer_kinds()) {
     CAPTURE(kind.rule.name);
@@ -140,12 +144,14 @@ TEST_CASE("errors name the layer, the place in the text and the nearest name") {
   CHECK_THROWS_WITH_AS(
       Sequential::parse("linear 128, rellu, linear 10"),
       "column 13: unknown layer \"rellu\"; did you mean \"relu\"? There are: "
-      "average_pool, batch_norm, conv1d, conv2d, conv2d_transpose, dropout, elu, embedding, "
+      "attention, average_pool, batch_norm, conv1d, conv2d, conv2d_transpose, dropout, elu, "
+      "embedding, "
       "flatten, "
       "gelu, gelu_tanh, global_average_pool, global_max_pool, group_norm, gru, identity, "
       "layer_norm, "
-      "leaky_relu, linear, lstm, max_pool, parallel, relu, repeat, reshape, residual, rms_norm, "
-      "rnn, sigmoid, silu, softmax, softplus, tanh",
+      "leaky_relu, linear, lstm, max_pool, parallel, positions, relu, repeat, reshape, residual, "
+      "rms_norm, "
+      "rnn, sigmoid, silu, softmax, softplus, tanh, transformer, transformer_decoder",
       UsageError);
   CHECK_THROWS_WITH_AS(
       Sequential::parse("linear"),
