@@ -324,7 +324,7 @@ void run_rectangle(const ChainProgram& program, const float* const* inputs, floa
   }
   Frame frame(program, inputs, outputs, 0);
   const auto arrays = static_cast<std::int64_t>(program.inputs.size() + program.output_count);
-  const std::int64_t capacity = kChainScratch / arrays / 16 * 16;
+  const std::int64_t capacity = static_cast<std::int64_t>(kChainScratch) / arrays / 16 * 16;
   const std::int64_t together = std::min(program.block, capacity - 16) / rectangle.columns;
   const bool block_fits = block == nullptr || block_stride == rectangle.columns;
   if (together > 1 && rectangle.columns <= kNarrow && block_fits &&
