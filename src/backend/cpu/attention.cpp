@@ -26,6 +26,7 @@ constexpr std::int64_t kChunk = 256;
 constexpr std::int64_t kGroup = 4 * kStripRows;  // keys whose part of dq is added at once
 constexpr std::int64_t kVector = 16;
 constexpr std::int64_t kFetchAhead = 2 * kVector;  // rows
+constexpr std::int64_t kNearFloats = std::int64_t{1} << 17;
 constexpr std::int64_t kJobsWanted = 16;
 constexpr std::int64_t kSmallestRange = 128;  // rows: a range transposes what it reads anew
 constexpr std::int64_t kSmallestJob = std::int64_t{1} << 18;  // multiplications: some µs
@@ -41,6 +42,10 @@ struct Extents {
   bool causal;
 
   std::int64_t lanes() const { return batch * heads; }
+  // Whether an array is too large to be in L2 still: its rows are then called for beforehand, some
+  // at a time.
+  bool far() const { return lanes() * queries * depth > kNearFloats; }
+  std::int64_t block() const { return far() ? kVector : kChunk; }
   std::int64_t q_stride() const { return heads * depth; }
   std::int64_t v_stride() const { return heads * width; }
   // Pairs of a query and a key that it reads.
@@ -244,9 +249,12 @@ class Forward {
         const std::int64_t last = keys_read(row + rows);
         if (last <= chunk) continue;
         const std::int64_t count = std::min(columns, last - chunk);
-        fetch_next(lane, row + rows, std::min(kStripRows, end - row - rows));
-        for (; ready < count; ready += kVector)
-          prepare(lane, chunk + ready, chunk + columns, scratch + keys_ + ready);
+        if (e_.far()) fetch_next(lane, row + rows, std::min(kStripRows, end - row - rows));
+        while (ready < count) {
+          const std::int64_t more = std::min(e_.block(), columns - ready);
+          prepare(lane, chunk + ready, more, chunk + columns, scratch + keys_ + ready);
+          ready += more;
+        }
         strip(lane, row, rows, chunk, count, scratch, row - begin);
         if (last <= chunk + count) finish(lane, row, rows, scratch, row - begin);
       }
@@ -258,13 +266,15 @@ class Forward {
     fetch({out_[0].f32() + e_.y_at(lane, row), e_.v_stride()}, rows, e_.width);
   }
 
-  // Transposes a vector of keys and calls for those after them and for the values.
-  void prepare(std::int64_t lane, std::int64_t key, std::int64_t end, float* to) const {
+  // Transposes some keys, and calls for those after them and for the values.
+  void prepare(std::int64_t lane, std::int64_t key, std::int64_t rows, std::int64_t end,
+               float* to) const {
     const Matrix keys{in_[1].f32() + e_.k_at(lane, key), e_.q_stride()};
-    const std::int64_t rows = std::min(kVector, end - key);
-    const std::int64_t later = std::clamp<std::int64_t>(end - key - kFetchAhead, 0, kVector);
-    fetch({keys.data + kFetchAhead * keys.stride, keys.stride}, later, e_.depth);
-    fetch({in_[2].f32() + e_.v_at(lane, key), e_.v_stride()}, rows, e_.width);
+    if (e_.far()) {
+      const std::int64_t later = std::clamp<std::int64_t>(end - key - kFetchAhead, 0, rows);
+      fetch({keys.data + kFetchAhead * keys.stride, keys.stride}, later, e_.depth);
+      fetch({in_[2].f32() + e_.v_at(lane, key), e_.v_stride()}, rows, e_.width);
+    }
     transpose(keys, rows, e_.depth, to, stride_);
   }
 
@@ -437,15 +447,17 @@ class Backward {
 
   void load(const Range& range, const Chunk& chunk) const {
     float* const scratch = range.scratch;
-    for (std::int64_t column = 0; column < chunk.columns; column += kVector) {
+    for (std::int64_t column = 0; column < chunk.columns; column += e_.block()) {
       const std::int64_t query = chunk.begin + column;
-      const std::int64_t rows = std::min(kVector, chunk.columns - column);
-      const std::int64_t later =
-          std::clamp<std::int64_t>(chunk.columns - column - kFetchAhead, 0, kVector);
-      fetch(q(range.lane, query + kFetchAhead), later, e_.depth);
-      fetch(dy(range.lane, query + kFetchAhead), later, e_.width);
-      fetch(y(range.lane, query + kFetchAhead), later, e_.width);
-      fetch({range.dq + query * range.dq_stride, range.dq_stride}, rows, e_.depth);
+      const std::int64_t rows = std::min(e_.block(), chunk.columns - column);
+      if (e_.far()) {
+        const std::int64_t later =
+            std::clamp<std::int64_t>(chunk.columns - column - kFetchAhead, 0, rows);
+        fetch(q(range.lane, query + kFetchAhead), later, e_.depth);
+        fetch(dy(range.lane, query + kFetchAhead), later, e_.width);
+        fetch(y(range.lane, query + kFetchAhead), later, e_.width);
+        fetch({range.dq + query * range.dq_stride, range.dq_stride}, rows, e_.depth);
+      }
       transpose(q(range.lane, query), rows, e_.depth, scratch + queries_ + column, stride_);
       transpose(dy(range.lane, query), rows, e_.width, scratch + dy_ + column, stride_);
       attention_sums({.y = y(range.lane, query).data,
@@ -466,7 +478,7 @@ class Backward {
     std::int64_t read = 0;  // keys of the group that the chunk's queries read
     for (; read < keys; read += kStripRows) {
       if (first_column(key + read, chunk) == chunk.columns) break;
-      fetch_next(range, key + read + kStripRows);
+      if (e_.far()) fetch_next(range, key + read + kStripRows);
       strip(range, chunk, key + read, std::min(kStripRows, keys - read),
             range.scratch + dscores_ + read * stride_);
     }
