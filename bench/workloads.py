@@ -12,7 +12,7 @@ WORKLOADS = {
     "mlp-small": {"model": "mlp", "optimizer": "sgd", "lr": 0.1},
     "mlp-large": {"model": "mlp", "optimizer": "adam", "lr": 1e-3},
     "lenet": {"model": "lenet", "optimizer": "adam", "lr": 1e-3},
-    "resnet20": {"model": "resnet20", "optimizer": "sgd", "lr": 0.1},
+    "resnet20": {"model": "resnet20", "optimizer": "sgd", "lr": 1e-3},
     "char-lstm": {"model": "char-lstm", "optimizer": "adam", "lr": 1e-3, "clip": 1.0},
 }
 

@@ -169,6 +169,8 @@ Value to_float(Value x);
 Value sum(Value x, std::vector<std::int64_t> axes = {}, bool keep_axes = false);
 /// y = Σ x / n over `axes`.
 Value mean(Value x, std::vector<std::int64_t> axes = {}, bool keep_axes = false);
+/// y = Σ (x − mean x)² / n over `axes`.  gradient dx = dy · 2·(x − mean x)/n.
+Value variance(Value x, std::vector<std::int64_t> axes = {}, bool keep_axes = false);
 /// y = the largest x over `axes`.  gradient dy, shared evenly by the elements that attain it.
 Value max(Value x, std::vector<std::int64_t> axes = {}, bool keep_axes = false);
 /// The index of the largest element of the last axis, the first of equals.  x: […, N]  y: […] i32

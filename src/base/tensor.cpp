@@ -1,7 +1,12 @@
 // Tensors: one aligned allocation, typed views of it, and conversion between dtypes.
 #include "chainrule/tensor.h"
 
+#ifdef __linux__
+#include <sys/mman.h>
+#endif
+
 #include <algorithm>
+#include <cstdint>
 #include <cstring>
 #include <new>
 #include <type_traits>
@@ -13,6 +18,19 @@ namespace {
 
 // A cache line, and the widest vector register (AVX-512).
 constexpr std::align_val_t kAlignment{64};
+
+// Arrays of several large pages: with pages of 4 KB a pass over them waits for translations, and the
+// prefetcher stops at every page's end. Only a wish; nothing depends on it.
+void ask_for_large_pages([[maybe_unused]] std::byte* data, [[maybe_unused]] std::size_t size) {
+#ifdef __linux__
+  constexpr std::size_t kLargePage = std::size_t{1} << 21;
+  constexpr std::size_t kPage = std::size_t{1} << 12;
+  if (size < 2 * kLargePage) return;
+  const auto begin = reinterpret_cast<std::uintptr_t>(data);
+  const std::uintptr_t first = (begin + kPage - 1) / kPage * kPage;
+  madvise(data + (first - begin), size - (first - begin), MADV_HUGEPAGE);
+#endif
+}
 
 template <typename T>
 constexpr DType kDTypeOf = std::is_same_v<T, float>    ? DType::kF32
@@ -83,6 +101,7 @@ Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape
   constexpr auto kWhole = static_cast<std::size_t>(kAlignment);
   const std::size_t size = (std::max<std::size_t>(bytes(), 1) + kWhole - 1) / kWhole * kWhole;
   storage_.reset(static_cast<std::byte*>(::operator new[](size, kAlignment)));
+  ask_for_large_pages(storage_.get(), size);
   std::memset(storage_.get(), 0, size);
 }
 

@@ -1,7 +1,8 @@
 // Fusion. An elementwise node whose every reader lies in one group joins that group, so a group is
-// a tree of work with one result: no cycle can arise and nothing inside needs memory. A matrix
-// product joins the group, or the update, that alone reads it: the backend then finishes each block
-// of the product while it is in cache.
+// a tree of work with one result: no cycle can arise and nothing inside needs memory. A sum for
+// each channel takes the elementwise nodes that it alone reads. A matrix product joins the group,
+// or the update, that alone reads it: the backend then finishes each block of the product while it
+// is in cache.
 #include <algorithm>
 #include <map>
 #include <set>
@@ -109,7 +110,7 @@ class Grouping {
              root.inputs[root.types.size()] == product.output() &&
              std::count(root.inputs.begin(), root.inputs.end(), product.output()) == 1;
     }
-    return root.types[0].shape == product.types[0].shape &&
+    return root.op->elementwise && root.types[0].shape == product.types[0].shape &&
            std::none_of(readers.begin(), readers.end(),
                         [](const Node* r) { return is(*r, "broadcast_to"); });
   }
@@ -126,7 +127,25 @@ class Grouping {
       }
     } else if (node.op->elementwise) {
       group_[index(node)] = joins(node, group) ? group : node.id;
+    } else if (sums_channels_of_chain(node)) {
+      group_[index(node)] = node.id;
     }
+  }
+
+  // A sum over all axes but the last of an elementwise node that nothing else reads.
+  bool sums_channels_of_chain(const Node& node) const {
+    if (!is(node, "sum") && !is(node, "mean")) return false;
+    const Node& x = node.inputs[0].node();
+    const auto axes = static_cast<std::size_t>(x.types[0].shape.size()) - 1;
+    return x.op->elementwise && !kept_.contains(x.id) && readers_[index(x)].size() == 1 &&
+           axes >= 2 && element_count(x.types[0].shape) > 0 &&
+           node.integers("axes").size() == axes && node.integers("axes").front() == 0 &&
+           node.integers("axes").back() == static_cast<std::int64_t>(axes) - 1;
+  }
+
+  // The shape over which a group's nodes are computed.
+  const Shape& shape_of(const Node& root) const {
+    return root.op->elementwise || root.op->update ? root.types[0].shape : root.inputs[0].shape();
   }
 
   bool joins(const Node& node, Group group) const {
@@ -134,7 +153,7 @@ class Grouping {
     const Node& root = graph_.nodes()[static_cast<std::size_t>(group)];
     // What a product reads must lie in memory, also when the product belongs to the group.
     const std::vector<const Node*>& readers = readers_[index(node)];
-    return !root.op->update && root.types[0].shape == node.types[0].shape &&
+    return !root.op->update && shape_of(root) == node.types[0].shape &&
            std::none_of(readers.begin(), readers.end(),
                         [](const Node* r) { return r->op->product; });
   }

@@ -30,8 +30,7 @@ Value scaled_and_shifted(LayerScope& scope, Value x) {
 }
 
 Value normalised(Value x, const std::vector<std::int64_t>& axes, double epsilon) {
-  const Value centred = x - mean(x, axes, true);
-  return centred / sqrt(mean(square(centred), axes, true) + epsilon);
+  return (x - mean(x, axes, true)) / sqrt(variance(x, axes, true) + epsilon);
 }
 
 // ── batch norm ───────────────────────────────────────────────────────────────
@@ -52,15 +51,15 @@ Value build_batch_norm(LayerScope& scope, Value x) {
   }
   const std::vector<std::int64_t> axes = leading_axes(x);
   const Value batch_mean = mean(x, axes);
-  const Value variance = mean(square(x - batch_mean), axes);
+  const Value batch_variance = variance(x, axes);
   const std::int64_t rows = element_count(x.shape()) / x.extent(-1);
   const auto count = static_cast<double>(rows);
   // The running variance is that of the population, the batch's own divides by n.
   const double unbiased = rows > 1 ? count / (count - 1) : 1;
   graph.update(running_mean, (1 - momentum) * running_mean + momentum * batch_mean);
   graph.update(running_variance,
-               (1 - momentum) * running_variance + (momentum * unbiased) * variance);
-  return normalize(x, batch_mean, variance, gamma, beta, epsilon);
+               (1 - momentum) * running_variance + (momentum * unbiased) * batch_variance);
+  return normalize(x, batch_mean, batch_variance, gamma, beta, epsilon);
 }
 
 // ── group norm ───────────────────────────────────────────────────────────────

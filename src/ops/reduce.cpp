@@ -1,4 +1,4 @@
-// Reductions over axes: sum, mean, max, argmax.
+// Reductions over axes: sum, mean, variance, max, argmax.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -140,6 +140,43 @@ const Op kMean{checked({
         },
 })};
 
+// ── variance ─────────────────────────────────────────────────────────────────
+// x also moves the mean, but that moves no variance: the deviations from it sum to 0. So the
+// gradient is that of Σ (x − μ)² with μ held still.
+const Op kVariance{checked({
+    .name = "variance",
+    .formula = "var({0})",
+    .latex = {[](const Node& n) -> Pattern {
+      return {latex_over_axes(n, R"(\operatorname{var})") + R"(\left({0}\right))"};
+    }},
+    .numpy = {[](const Node& n) { return numpy_reduction(n, "np.var({0?}"); }},
+    .torch = {[](const Node& n) { return torch_reduction(n, "torch.var({0}, correction=0"); }},
+    .infer = infer_reduction,
+    .expand = [](const Node& n) -> std::vector<Value> {
+      const Axes& axes = n.integers("axes");
+      const Value x = n.inputs[0];
+      return {mean(square(x - mean(x, axes, true)), axes, n.flag("keep_axes"))};
+    },
+    .grad = [](const Node& n, Value dy) -> Grads {
+      const Value x = n.inputs[0];
+      const Value scale = dy * (2 / reduced_count(n));
+      return {spread(n, scale) * (x - spread(n, mean(x, n.integers("axes"))))};
+    },
+    .local = {{{[](const Node& n) -> Pattern {
+                  return {
+                      fmt::format("∂{{y}}/∂{{0}} = 2·({{0}} - mean({{0}}))/{}", reduced_count(n))};
+                },
+                "an element's own deviation, twice: that it also moves the mean changes nothing, "
+                "because the deviations sum to 0"}}},
+    .samples =
+        [](Sampler& s) {
+          s.check(variance(s.uniform({2, 3}, -1, 1)));
+          s.check(variance(s.uniform({2, 3, 4}, -1, 1), {0, 1}));
+          s.check(variance(s.uniform({2, 3, 4}, -1, 1), {-1}, true));
+          s.check(variance(s.uniform({16, 3, 4, 2}, -1, 1), {0, 1, 2}));
+        },
+})};
+
 // ── max ──────────────────────────────────────────────────────────────────────
 const Op kMax{checked({
     .name = "max",
@@ -212,6 +249,10 @@ Value sum(Value x, std::vector<std::int64_t> axes, bool keep_axes) {
 
 Value mean(Value x, std::vector<std::int64_t> axes, bool keep_axes) {
   return emit(kMean, {x}, reduction(x, std::move(axes), keep_axes));
+}
+
+Value variance(Value x, std::vector<std::int64_t> axes, bool keep_axes) {
+  return emit(kVariance, {x}, reduction(x, std::move(axes), keep_axes));
 }
 
 Value max(Value x, std::vector<std::int64_t> axes, bool keep_axes) {

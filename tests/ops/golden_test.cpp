@@ -176,6 +176,7 @@ std::map<std::string, Build> builders_of_values() {
       {"to_float", of(One{to_float})},
       {"sum", reduction(sum)},
       {"mean", reduction(mean)},
+      {"variance", reduction(variance)},
       {"max", reduction(max)},
       {"argmax", of(One{argmax})},
       {"matmul", of(Two{matmul})},

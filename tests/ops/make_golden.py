@@ -279,6 +279,8 @@ def reductions():
         case("sum", [x], y, arguments, **SIGNS)
         case("mean", [x], y / mpf(count), arguments, **SIGNS)
         case("max", [x], np.max(x, axis=axis, keepdims=keep), arguments)
+        deviations = exact(x) - total(exact(x), axis, True) / mpf(count)
+        case("variance", [x], total(deviations * deviations, axis, keep) / mpf(count), arguments, **SIGNS)
     case("max", [reals([[1, NAN, 3], [-INF, -INF, -INF]])], np.array([NAN, -INF]), {"axes": [-1]})
     case("sum", [reals([[1, NAN], [INF, 2], [INF, -INF]])], np.array([NAN, INF, NAN]), {"axes": [1]})
     x = reals([[1, 3, 3, 2], [-5, -7, -5, -6], [0, 0, 0, 0]])

@@ -238,6 +238,11 @@ void Chain::run(const float* const* inputs, float* const* outputs, std::int64_t 
   run_chain(program_, inputs, outputs, begin, end);
 }
 
+void Chain::run_apart(const float* const* inputs, float* const* outputs, std::int64_t begin,
+                      std::int64_t end) const {
+  run_chain(program_, inputs, outputs, begin, end, begin);
+}
+
 void Chain::run_rectangle(const float* const* inputs, float* const* outputs,
                           const Rectangle& rectangle, std::int64_t row_length, const float* block,
                           std::int64_t block_stride) const {

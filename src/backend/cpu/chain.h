@@ -133,6 +133,10 @@ class Chain {
   void run(const float* const* inputs, float* const* outputs, std::int64_t begin,
            std::int64_t end) const;
 
+  /// The same where outputs[k] points at element `begin`.
+  void run_apart(const float* const* inputs, float* const* outputs, std::int64_t begin,
+                 std::int64_t end) const;
+
   /// Computes the elements of a rectangle of the iteration space, seen as a row-major matrix with
   /// rows of `row_length`: element (r, c) is number r·row_length + c.
   ///
@@ -179,7 +183,7 @@ constexpr std::int64_t kChainRowPadding = 16;
 
 /// The executor behind Chain::run and Chain::run_rectangle (chain_run.cpp).
 void run_chain(const ChainProgram& program, const float* const* inputs, float* const* outputs,
-               std::int64_t begin, std::int64_t end);
+               std::int64_t begin, std::int64_t end, std::int64_t outputs_begin = 0);
 void run_chain(const ChainProgram& program, const float* const* inputs, float* const* outputs,
                const Rectangle& rectangle, std::int64_t row_length, const float* block,
                std::int64_t block_stride);

@@ -138,8 +138,9 @@ void spread_runs(const float* data, const ChainOperand& operand, std::int64_t at
 /// The state of one call: the slots, and the scratch they point into.
 class Frame {
  public:
-  HWY_INLINE Frame(const ChainProgram& program, const float* const* inputs, float* const* outputs)
-      : program_(program), inputs_(inputs), outputs_(outputs) {
+  HWY_INLINE Frame(const ChainProgram& program, const float* const* inputs, float* const* outputs,
+                   std::int64_t outputs_begin)
+      : program_(program), inputs_(inputs), outputs_(outputs), outputs_begin_(outputs_begin) {
     Slot* slot = slots_;
     for (const ChainProgram::Splat& constant : program.constants)
       *slot++ = one_number(constant.value);
@@ -191,7 +192,8 @@ class Frame {
       resolve_runs(k, at, n, row_length, matrix_row, column);
     }
     Slot* const out = slots_ + program_.first_output();
-    for (std::size_t k = 0; k < program_.output_count; ++k) out[k].p = outputs_[k] + at;
+    for (std::size_t k = 0; k < program_.output_count; ++k)
+      out[k].p = outputs_[k] + (at - outputs_begin_);
     execute(program_.body, slots_, static_cast<std::size_t>(n));
   }
 
@@ -223,6 +225,7 @@ class Frame {
   const ChainProgram& program_;
   const float* const* inputs_;
   float* const* outputs_;
+  std::int64_t outputs_begin_;  // the element at which they point
   float* splats_;
   float* rows_;
   Slot slots_[kChainSlots];
@@ -230,11 +233,12 @@ class Frame {
 };
 
 /// Elements [begin, end); input 0 is `private_input`, whose first number is element `begin`, unless
-/// that is null.
+/// that is null. The outputs point at element `outputs_begin`.
 void run_range(const ChainProgram& program, const float* const* inputs, float* const* outputs,
-               std::int64_t begin, std::int64_t end, const float* private_input) {
+               std::int64_t begin, std::int64_t end, const float* private_input,
+               std::int64_t outputs_begin) {
   if (begin >= end) return;
-  Frame frame(program, inputs, outputs);
+  Frame frame(program, inputs, outputs, outputs_begin);
   for (std::int64_t at = begin; at < end; at += program.block) {
     const float* const block = private_input == nullptr ? nullptr : private_input + (at - begin);
     frame.run_block(at, std::min(program.block, end - at), at == begin, block, 0, 0, 0);
@@ -248,10 +252,10 @@ void run_rectangle(const ChainProgram& program, const float* const* inputs, floa
   if (rectangle.columns == row_length && (block == nullptr || block_stride == row_length)) {
     // Whole rows are one range, which saves short rows a call each.
     const std::int64_t begin = rectangle.row * row_length;
-    run_range(program, inputs, outputs, begin, begin + rectangle.rows * row_length, block);
+    run_range(program, inputs, outputs, begin, begin + rectangle.rows * row_length, block, 0);
     return;
   }
-  Frame frame(program, inputs, outputs);
+  Frame frame(program, inputs, outputs, 0);
   for (std::int64_t r = 0; r < rectangle.rows; ++r) {
     const std::int64_t row = rectangle.row + r;
     for (std::int64_t done = 0; done < rectangle.columns; done += program.block) {
@@ -275,8 +279,9 @@ HWY_EXPORT(run_range);
 HWY_EXPORT(run_rectangle);
 
 void run_chain(const ChainProgram& program, const float* const* inputs, float* const* outputs,
-               std::int64_t begin, std::int64_t end) {
-  chosen(HWY_DISPATCH_TABLE(run_range))(program, inputs, outputs, begin, end, nullptr);
+               std::int64_t begin, std::int64_t end, std::int64_t outputs_begin) {
+  chosen(HWY_DISPATCH_TABLE(run_range))(program, inputs, outputs, begin, end, nullptr,
+                                        outputs_begin);
 }
 
 void run_chain(const ChainProgram& program, const float* const* inputs, float* const* outputs,

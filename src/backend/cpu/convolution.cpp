@@ -12,6 +12,7 @@ namespace {
 // A chunk's results are finished by a chain while they are in L2, beside the weights.
 constexpr std::int64_t kLargestBlock = 32768;  // floats
 constexpr std::int64_t kChunksWanted = 16;
+constexpr std::int64_t kFinishedTogether = 4096;  // numbers of a weight's gradient
 
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 
@@ -23,14 +24,13 @@ Tensor panels_for(std::int64_t height, std::int64_t columns) {
   return Tensor(DType::kF32, {divide_up(columns, kPanelColumns), height, kPanelColumns});
 }
 
-// The most rows that give a block of at most kLargestBlock floats and enough chunks.
+}  // namespace
+
 std::int64_t rows_of_band(std::int64_t images, std::int64_t rows, std::int64_t floats_of_row) {
   std::int64_t bands = divide_up(rows * floats_of_row, kLargestBlock);
   bands = std::max(bands, divide_up(kChunksWanted, std::max<std::int64_t>(images, 1)));
   return divide_up(rows, std::min(bands, rows));
 }
-
-}  // namespace
 
 // ── padded rows ──────────────────────────────────────────────────────────────
 
@@ -108,7 +108,7 @@ double ConvolutionPlan::flop() const {
          static_cast<double>(window_.kernel[0] * window_.kernel[1] * x_[3]);
 }
 
-void ConvolutionPlan::prepare(const float* weights) const {
+void ConvolutionPlan::prepare(const float* weights, ThreadPool&) const {
   const std::int64_t pixels = window_.kernel[0] * window_.kernel[1];
   const std::int64_t in = x_[3];
   const std::int64_t out = y_[3];
@@ -167,7 +167,7 @@ double FoldedProductPlan::flop() const {
   return 2.0 * static_cast<double>(element_count(dy_)) * static_cast<double>(copied_channels());
 }
 
-void FoldedProductPlan::prepare(const float* weights) const {
+void FoldedProductPlan::prepare(const float* weights, ThreadPool&) const {
   // The weights [KH·KW·C, O] as panels of their transpose [O, KH·KW·C].
   const std::int64_t in = dy_[3];
   float* const panels = panels_.values<float>().data();
@@ -223,7 +223,7 @@ void FoldedProductPlan::run(std::int64_t chunk, const float* dy, const float*, f
 ConvolutionWeightPlan::ConvolutionWeightPlan(const Shape& x, const Shape& dy, const Window& window)
     : x_(x), dy_(dy), window_(window), padded_(window, x[1], x[2], x[3], dy[2]) {}
 
-std::int64_t ConvolutionWeightPlan::elements() const {
+std::int64_t ConvolutionWeightPlan::partial_elements() const {
   return window_.kernel[0] * window_.kernel[1] * x_[3] * dy_[3];
 }
 
@@ -232,11 +232,12 @@ std::size_t ConvolutionWeightPlan::scratch_bytes() const {
 }
 
 double ConvolutionWeightPlan::flop() const {
-  return 2.0 * static_cast<double>(elements()) * static_cast<double>(dy_[0] * dy_[1] * dy_[2]);
+  return 2.0 * static_cast<double>(partial_elements()) *
+         static_cast<double>(dy_[0] * dy_[1] * dy_[2]);
 }
 
 void ConvolutionWeightPlan::run(std::int64_t begin, std::int64_t end, const float* x,
-                                const float* dy, float* dw, bool accumulate,
+                                const float* dy, float* partial, bool accumulate,
                                 std::byte* scratch) const {
   auto* const copy = reinterpret_cast<float*>(scratch);
   auto* const packed = reinterpret_cast<float*>(scratch + bytes_of(padded_.scratch_floats(dy_[1])));
@@ -245,7 +246,7 @@ void ConvolutionWeightPlan::run(std::int64_t begin, std::int64_t end, const floa
     multiply_transposed_windows(
         {.a = padded_.rows(x + image * x_[1] * x_[2] * x_[3], 0, dy_[1], copy),
          .b = dy + image * dy_[1] * dy_[2] * dy_[3],
-         .c = dw,
+         .c = partial,
          .lda = window_.stride[1] * x_[3],
          .a_row = window_.stride[0] * stride,
          .a_segment = window_.dilation[0] * stride,
@@ -256,6 +257,21 @@ void ConvolutionWeightPlan::run(std::int64_t begin, std::int64_t end, const floa
          .segments = window_.kernel[0],
          .accumulate = accumulate || image > begin},
         packed);
+  }
+}
+
+std::int64_t ConvolutionWeightPlan::finishing_chunks() const {
+  return divide_up(partial_elements(), kFinishedTogether);
+}
+
+void ConvolutionWeightPlan::finish(const float* partials, std::int64_t parts, std::int64_t chunk,
+                                   float* dw) const {
+  const std::int64_t begin = chunk * kFinishedTogether;
+  const std::int64_t end = std::min(begin + kFinishedTogether, partial_elements());
+  std::fill(dw + begin, dw + end, 0.0F);
+  for (std::int64_t part = 0; part < parts; ++part) {
+    const float* const from = partials + part * partial_elements();
+    for (std::int64_t i = begin; i < end; ++i) dw[i] += from[i];
   }
 }
 

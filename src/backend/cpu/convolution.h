@@ -4,6 +4,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "backend/cpu/product.h"
@@ -39,6 +40,10 @@ class PaddedRows {
   bool copies_;
 };
 
+/// The rows of results of one chunk: as many as give a block of at most 32,768 floats and enough
+/// chunks.
+std::int64_t rows_of_band(std::int64_t images, std::int64_t rows, std::int64_t floats_of_row);
+
 /// conv2d as a product: the result as the matrix [B·OH·OW, O].
 ///
 /// With `gradient` it is conv2d_transpose of stride 1: the image is dy, and the weights
@@ -57,7 +62,7 @@ class ConvolutionPlan final : public ProductPlan {
   std::int64_t largest_block() const override { return band_rows_ * y_[2] * y_[3]; }
   std::size_t scratch_bytes() const override;
   double flop() const override;
-  void prepare(const float* weights) const override;
+  void prepare(const float* weights, ThreadPool& pool) const override;
   void run(std::int64_t chunk, const float* x, const float* weights, float* c, std::int64_t ldc,
            std::byte* scratch) const override;
 
@@ -83,7 +88,7 @@ class FoldedProductPlan final : public ProductPlan {
   std::int64_t largest_block() const override { return dx_[1] * dx_[2] * dx_[3]; }
   std::size_t scratch_bytes() const override;
   double flop() const override;
-  void prepare(const float* weights) const override;
+  void prepare(const float* weights, ThreadPool& pool) const override;
   void run(std::int64_t chunk, const float* dy, const float* weights, float* c, std::int64_t ldc,
            std::byte* scratch) const override;
 
@@ -95,20 +100,48 @@ class FoldedProductPlan final : public ProductPlan {
   mutable Tensor panels_;
 };
 
-/// conv2d_weight_backward, some images at a time.
-class ConvolutionWeightPlan {
+/// conv2d_weight_backward, some images at a time: each part of a batch gives a partial sum of the
+/// plan's own shape, and all of them give dw in the end.
+class WeightGradientPlan {
  public:
-  /// x: [B, H, W, C]; dy: [B, OH, OW, O].  requires  dilation[1] = 1.
-  ConvolutionWeightPlan(const Shape& x, const Shape& dy, const Window& window);
+  WeightGradientPlan() = default;
+  WeightGradientPlan(const WeightGradientPlan&) = delete;
+  WeightGradientPlan& operator=(const WeightGradientPlan&) = delete;
+  virtual ~WeightGradientPlan() = default;
 
-  std::int64_t elements() const;
-  std::size_t scratch_bytes() const;
-  double flop() const;
-  /// dw (+)= the sum over images [begin, end); dw has elements() numbers.
+  virtual std::int64_t partial_elements() const = 0;
+  virtual std::size_t scratch_bytes() const = 0;
+  virtual double flop() const = 0;
+  /// partial (+)= the sum over images [begin, end).
   ///
   /// requires  begin < end.
-  void run(std::int64_t begin, std::int64_t end, const float* x, const float* dy, float* dw,
-           bool accumulate, std::byte* scratch) const;
+  virtual void run(std::int64_t begin, std::int64_t end, const float* x, const float* dy,
+                   float* partial, bool accumulate, std::byte* scratch) const = 0;
+  /// How many independent pieces the end is cut into.
+  virtual std::int64_t finishing_chunks() const = 0;
+  /// A piece of dw, from `parts` partial sums that follow each other.
+  virtual void finish(const float* partials, std::int64_t parts, std::int64_t chunk,
+                      float* dw) const = 0;
+};
+
+/// The plan for x: [B, H, W, C] and dy: [B, OH, OW, O].  requires  dilation[1] = 1.
+std::unique_ptr<WeightGradientPlan> make_weight_plan(const Shape& x, const Shape& dy,
+                                                     const Window& window);
+
+/// The direct sum: a partial sum is a dw.
+class ConvolutionWeightPlan final : public WeightGradientPlan {
+ public:
+  /// requires  dilation[1] = 1.
+  ConvolutionWeightPlan(const Shape& x, const Shape& dy, const Window& window);
+
+  std::int64_t partial_elements() const override;
+  std::size_t scratch_bytes() const override;
+  double flop() const override;
+  void run(std::int64_t begin, std::int64_t end, const float* x, const float* dy, float* partial,
+           bool accumulate, std::byte* scratch) const override;
+  std::int64_t finishing_chunks() const override;
+  void finish(const float* partials, std::int64_t parts, std::int64_t chunk,
+              float* dw) const override;
 
  private:
   Shape x_, dy_;

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "backend/cpu/instruction.h"
+#include "backend/cpu/moments.h"
 #include "backend/cpu/random.h"
 #include "backend/cpu/reduce.h"
 #include "backend/cpu/slices.h"
@@ -149,14 +150,14 @@ class ChannelSums final : public Sliced {
         partial_(DType::kF32, {Slices::kCount, channels_}) {
     scratch_bytes = static_cast<std::size_t>(channels_) * sizeof(float);
   }
-  void run_part(const SlicePart& part, const Machine& machine, int worker) const override {
+  void run_part(const SlicePart& part) const override {
     if (channels_ == 0) return;
     const std::int64_t of_one = x_.size() / slices().examples;
     const ReduceRange range{
         (part.end - part.begin) * of_one / channels_, channels_, 0, 1, 0, channels_};
     float* const total = partial() + part.slice * channels_;
-    float* const own = part.first ? total : reinterpret_cast<float*>(machine.scratch_of(worker));
-    sum(x_.f32() + part.begin * of_one, own, range);
+    float* const own = part.first ? total : reinterpret_cast<float*>(part.scratch());
+    sum(part.f32(x_) + part.begin * of_one, own, range);
     if (part.first) return;
     for (std::int64_t i = 0; i < channels_; ++i) total[i] += own[i];
   }
@@ -180,6 +181,79 @@ InstructionPtr lower_sum(const Binding& binding) {
   const bool everything = binding.out[0].size() == 1 && binding.in[0].size() > kSumChunk;
   return everything ? lower_full_sum(binding) : lower_reduction<sum>(binding);
 }
+
+// ── variance ─────────────────────────────────────────────────────────────────
+
+// A variance for each channel, as ChannelSums.
+class ChannelVariances final : public Sliced {
+ public:
+  ChannelVariances(const Binding& binding, std::int64_t examples)
+      : Sliced(examples),
+        x_(binding.in[0]),
+        out_(binding.out[0]),
+        channels_(out_.size()),
+        parts_(DType::kF32, {Slices::kCount, 2, channels_}) {
+    scratch_bytes = 2 * static_cast<std::size_t>(channels_) * sizeof(float);
+  }
+  void run_part(const SlicePart& part) const override {
+    if (channels_ == 0) return;
+    const std::int64_t rows = rows_before(slices().begin(part.slice));
+    Moments moments = of_slice(part.slice, rows_before(part.begin) - rows);
+    const std::int64_t begin = rows_before(part.begin);
+    add_rows(part.f32(x_) + begin * channels_, rows_before(part.end) - begin, channels_, moments,
+             reinterpret_cast<float*>(part.scratch()));
+  }
+  void after(const Machine&) const override {
+    Moments all = of_slice(0, rows_of_slice(0));
+    for (std::int64_t slice = 1; slice < Slices::kCount; ++slice) {
+      add_moments(of_slice(slice, rows_of_slice(slice)), channels_, all);
+    }
+    const float share = 1.0F / static_cast<float>(all.rows);
+    for (std::int64_t i = 0; i < channels_; ++i) out_.f32()[i] = share * all.squares[i];
+  }
+
+ private:
+  std::int64_t rows_before(std::int64_t example) const {
+    return channels_ == 0 ? 0 : example * (x_.size() / slices().examples / channels_);
+  }
+  std::int64_t rows_of_slice(std::int64_t slice) const {
+    return rows_before(slices().end(slice)) - rows_before(slices().begin(slice));
+  }
+  // Where a slice's moments lie, of which so many rows are done.
+  Moments of_slice(std::int64_t slice, std::int64_t rows) const {
+    float* const mean = parts_.values<float>().data() + slice * 2 * channels_;
+    return {rows, mean, mean + channels_};
+  }
+
+  Operand x_, out_;
+  std::int64_t channels_;
+  mutable Tensor parts_;
+};
+
+bool is_over_last_axis(const Node& node) {
+  const std::vector<std::int64_t>& axes = node.integers("axes");
+  const Shape& x = node.inputs[0].shape();
+  return axes.size() == 1 && axes[0] == static_cast<std::int64_t>(x.size()) - 1 && x.back() > 0;
+}
+
+bool has_variance_kernel(const Node& node) {
+  return is_over_last_axis(node) || sliced_examples(node) > 0;
+}
+
+InstructionPtr lower_variance(const Binding& binding) {
+  if (!is_over_last_axis(binding.node)) {
+    return std::make_unique<ChannelVariances>(binding, sliced_examples(binding.node));
+  }
+  return instruction([x = binding.in[0], out = binding.out[0]](const Machine& machine) {
+    const std::int64_t columns = columns_of(x);
+    for_each_chunk(machine, rows_of(x), rows_per_chunk(columns),
+                   [&](std::int64_t begin, std::int64_t end, int) {
+                     row_variances(x.f32(), out.f32(), columns, begin, end);
+                   });
+  });
+}
+
+// ── argmax ───────────────────────────────────────────────────────────────────
 
 InstructionPtr lower_argmax(const Binding& binding) {
   return instruction([x = binding.in[0], out = binding.out[0]](const Machine& machine) {
@@ -308,6 +382,7 @@ InstructionPtr lower_random(const Binding& binding) {
 constexpr Kernel kKernels[] = {
     {"sum", lower_sum},
     {"mean", lower_sum},
+    {"variance", lower_variance, has_variance_kernel},
     {"max", lower_reduction<max_kernel>},
     {"argmax", lower_argmax},
     {"softmax", lower_rows<softmax>},

@@ -11,6 +11,7 @@
 #include "backend/cpu/functions.h"
 #include "backend/cpu/instruction.h"
 #include "backend/cpu/product_plans.h"
+#include "backend/cpu/reduce.h"
 #include "backend/cpu/slices.h"
 #include "backend/cpu/update.h"
 #include "backend/cpu/update_chain.h"
@@ -55,7 +56,7 @@ Product product_of(const Binding& binding, const Node& product) {
 template <typename F>
 void run_product(const Machine& machine, const Product& product, F finish) {
   const ProductPlan& plan = *product.plan;
-  plan.prepare(product.b.f32());
+  plan.prepare(product.b.f32(), *machine.pool);
   const auto chunk_on = [&](std::int64_t chunk, int worker) {
     std::byte* scratch = machine.scratch_of(worker);
     float* block = reinterpret_cast<float*>(scratch + product.block_offset());
@@ -81,16 +82,19 @@ InstructionPtr sliced_product(const Product& product, std::int64_t examples, F f
       scratch_bytes = product_.scratch_bytes();
       flop = product_.plan->flop();
     }
-    void before(const Machine&) const override { product_.plan->prepare(product_.b.f32()); }
-    void run_part(const SlicePart& part, const Machine& machine, int worker) const override {
+    void before(const Machine& machine) const override {
+      product_.plan->prepare(product_.b.f32(), *machine.pool);
+    }
+    void run_part(const SlicePart& part) const override {
       const std::int64_t chunks_of_image = product_.plan->chunks() / slices().examples;
-      std::byte* scratch = machine.scratch_of(worker);
+      std::byte* scratch = part.scratch();
+      const float* a = part.f32(product_.a);
       float* block = reinterpret_cast<float*>(scratch + product_.block_offset());
       for (std::int64_t chunk = part.begin * chunks_of_image; chunk < part.end * chunks_of_image;
            ++chunk) {
         const Rectangle r = product_.plan->block(chunk);
-        product_.plan->run(chunk, product_.a.f32(), product_.b.f32(), block, r.columns, scratch);
-        finish_(r, block);
+        product_.plan->run(chunk, a, product_.b.f32(), block, r.columns, scratch);
+        finish_(r, block, part);
       }
     }
 
@@ -117,6 +121,11 @@ struct BoundChain {
     for (std::size_t i = 0; i < inputs.size(); ++i) p.in[i] = inputs[i].f32();
     return p;
   }
+  Pointers pointers(const SlicePart& part) const {
+    Pointers p;
+    for (std::size_t i = 0; i < inputs.size(); ++i) p.in[i] = part.f32(inputs[i]);
+    return p;
+  }
 };
 
 BoundChain chain_of(const Binding& binding, const Node* product) {
@@ -129,14 +138,16 @@ BoundChain chain_of(const Binding& binding, const Node* product) {
   // The product's place is held by its own output type; run_rectangle reads the block instead.
   if (product != nullptr) registers[product->id] = add_input(binding.out[0], {});
 
-  const Value result = binding.node.body->outputs().front().second;
+  const Node* const sum = sum_of_chain(binding.node);
+  const Value result =
+      sum != nullptr ? sum->inputs[0] : binding.node.body->outputs().front().second;
   const auto whole = [&](const Value& v) {
     const bool one = element_count(result.shape()) == 1;
     return add_input(binding.in[input_index(binding.node, v)],
                      one ? ChainOperand{1, 1} : ChainOperand{});
   };
   for (const Node& node : binding.node.body->nodes()) {
-    if (node.op->source || &node == product) continue;
+    if (node.op->source || &node == product || &node == sum) continue;
     if (is(node, "constant")) {
       registers[node.id] = bound.chain.add_constant(static_cast<float>(node.real("value")));
     } else if (is(node, "broadcast_to")) {
@@ -171,10 +182,9 @@ BoundChain chain_of(const Binding& binding, const Node* product) {
 InstructionPtr lower_chain(const Binding& binding) {
   if (const std::int64_t examples = sliced_examples(binding.node); examples > 0) {
     return sliced(examples, [bound = chain_of(binding, nullptr), out = binding.out[0],
-                             of_one = binding.out[0].size() / examples](const SlicePart& part,
-                                                                        const Machine&, int) {
-      const BoundChain::Pointers p = bound.pointers();
-      float* const outputs[] = {out.f32()};
+                             of_one = binding.out[0].size() / examples](const SlicePart& part) {
+      const BoundChain::Pointers p = bound.pointers(part);
+      float* const outputs[] = {part.f32(out)};
       bound.chain.run(p.in, outputs, part.begin * of_one, part.end * of_one);
     });
   }
@@ -189,18 +199,68 @@ InstructionPtr lower_chain(const Binding& binding) {
   });
 }
 
+// A chain whose results are only summed, for each channel: block by block into scratch and from
+// there into the sum of the slice.
+class SummedChain final : public Sliced {
+ public:
+  SummedChain(const Binding& binding, const Node& sum, std::int64_t examples)
+      : Sliced(examples),
+        bound_(chain_of(binding, nullptr)),
+        out_(binding.out[0]),
+        channels_(out_.size()),
+        rows_of_one_(element_count(sum.inputs[0].shape()) / examples /
+                     std::max<std::int64_t>(1, channels_)),
+        scale_(is(sum, "mean") ? 1.0F / static_cast<float>(rows_of_one_ * examples) : 1.0F),
+        partials_(DType::kF32, {Slices::kCount, channels_}) {
+    scratch_bytes = static_cast<std::size_t>((rows_of_block() + 1) * channels_) * sizeof(float);
+  }
+  void run_part(const SlicePart& part) const override {
+    if (channels_ == 0) return;
+    const BoundChain::Pointers p = bound_.pointers(part);
+    float* const own = reinterpret_cast<float*>(part.scratch());
+    float* const block = own + channels_;
+    float* const total = partials() + part.slice * channels_;
+    if (part.first) std::fill_n(total, channels_, 0.0F);
+    const std::int64_t end = part.end * rows_of_one_;
+    for (std::int64_t row = part.begin * rows_of_one_; row < end; row += rows_of_block()) {
+      const std::int64_t rows = std::min(rows_of_block(), end - row);
+      float* const outputs[] = {block};
+      bound_.chain.run_apart(p.in, outputs, row * channels_, (row + rows) * channels_);
+      sum(block, own, {rows, channels_, 0, 1, 0, channels_});
+      for (std::int64_t i = 0; i < channels_; ++i) total[i] += own[i];
+    }
+  }
+  void after(const Machine&) const override {
+    sum(partials(), out_.f32(), {Slices::kCount, channels_, 0, 1, 0, channels_}, scale_);
+  }
+
+ private:
+  float* partials() const { return partials_.values<float>().data(); }
+  std::int64_t rows_of_block() const {
+    constexpr std::int64_t kFloatsInL1 = 4096;
+    return std::max<std::int64_t>(1, kFloatsInL1 / std::max<std::int64_t>(1, channels_));
+  }
+
+  BoundChain bound_;
+  Operand out_;
+  std::int64_t channels_;
+  std::int64_t rows_of_one_;  // of an example
+  float scale_;
+  mutable Tensor partials_;
+};
+
 InstructionPtr lower_product_chain(const Binding& binding, const Node& node) {
   const Product product = product_of(binding, node);
   const std::int64_t row_length = product.plan->columns();
   if (const std::int64_t examples = sliced_examples(binding.node); examples > 0) {
-    return sliced_product(product, examples,
-                          [bound = chain_of(binding, &node), out = binding.out[0], row_length](
-                              const Rectangle& rectangle, const float* block) {
-                            const BoundChain::Pointers p = bound.pointers();
-                            float* const outputs[] = {out.f32()};
-                            bound.chain.run_rectangle(p.in, outputs, rectangle, row_length, block,
-                                                      rectangle.columns);
-                          });
+    return sliced_product(
+        product, examples,
+        [bound = chain_of(binding, &node), out = binding.out[0], row_length](
+            const Rectangle& rectangle, const float* block, const SlicePart& part) {
+          const BoundChain::Pointers p = bound.pointers(part);
+          float* const outputs[] = {part.f32(out)};
+          bound.chain.run_rectangle(p.in, outputs, rectangle, row_length, block, rectangle.columns);
+        });
   }
   InstructionPtr made = instruction([product, bound = chain_of(binding, &node),
                                      out = binding.out[0], row_length](const Machine& machine) {
@@ -373,6 +433,9 @@ InstructionPtr lower_fused(const Binding& binding) {
   if (is(root, "rmsprop")) return lower_rmsprop(binding, root, matmul);
   if (is(root, "adam") && root.types.size() == 3) return lower_adam(binding, root, matmul);
   if (root.op->update) return lower_any_update(binding, root, matmul);
+  if (const Node* sum = sum_of_chain(binding.node)) {
+    return std::make_unique<SummedChain>(binding, *sum, sum->inputs[0].extent(0));
+  }
   return matmul == nullptr ? lower_chain(binding) : lower_product_chain(binding, *matmul);
 }
 

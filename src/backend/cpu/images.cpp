@@ -26,25 +26,26 @@ class Convolution final : public Sliced {
     scratch_bytes = plan_->scratch_bytes();
     flop = plan_->flop();
   }
-  void before(const Machine&) const override { plan_->prepare(b_.f32()); }
-  void run_part(const SlicePart& part, const Machine& machine, int worker) const override {
+  void before(const Machine& machine) const override { plan_->prepare(b_.f32(), *machine.pool); }
+  void run_part(const SlicePart& part) const override {
     const std::int64_t chunks_of_image = plan_->chunks() / slices().examples;
     for (std::int64_t chunk = part.begin * chunks_of_image; chunk < part.end * chunks_of_image;
          ++chunk) {
-      run_chunk(chunk, machine, worker);
+      run_chunk(chunk, part.f32(a_), part.f32(out_), part.scratch());
     }
   }
   void run(const Machine& machine) const override {
     before(machine);
-    machine.pool->run(plan_->chunks(),
-                      [&](std::int64_t chunk, int worker) { run_chunk(chunk, machine, worker); });
+    machine.pool->run(plan_->chunks(), [&](std::int64_t chunk, int worker) {
+      run_chunk(chunk, a_.f32(), out_.f32(), machine.scratch_of(worker));
+    });
   }
 
  private:
-  void run_chunk(std::int64_t chunk, const Machine& machine, int worker) const {
+  void run_chunk(std::int64_t chunk, const float* a, float* out, std::byte* scratch) const {
     const Rectangle r = plan_->block(chunk);
-    plan_->run(chunk, a_.f32(), b_.f32(), out_.f32() + r.row * plan_->columns() + r.column,
-               plan_->columns(), machine.scratch_of(worker));
+    plan_->run(chunk, a, b_.f32(), out + r.row * plan_->columns() + r.column, plan_->columns(),
+               scratch);
   }
 
   std::shared_ptr<const ProductPlan> plan_;
@@ -59,39 +60,36 @@ class WeightGradient final : public Sliced {
  public:
   explicit WeightGradient(const Binding& binding)
       : Sliced(binding.in[0].shape()[0]),
-        plan_(binding.in[0].shape(), binding.in[1].shape(), window_of(binding.node)),
+        plan_(make_weight_plan(binding.in[0].shape(), binding.in[1].shape(),
+                               window_of(binding.node))),
         x_(binding.in[0]),
         dy_(binding.in[1]),
         dw_(binding.out[0]),
-        partial_(DType::kF32, {Slices::kCount * plan_.elements()}) {
-    scratch_bytes = plan_.scratch_bytes();
-    flop = plan_.flop();
+        partials_(DType::kF32, {Slices::kCount, plan_->partial_elements()}) {
+    scratch_bytes = plan_->scratch_bytes();
+    flop = plan_->flop();
   }
-  void run_part(const SlicePart& part, const Machine& machine, int worker) const override {
-    if (part.begin == part.end) return;
-    plan_.run(part.begin, part.end, x_.f32(), dy_.f32(), partial() + part.slice * plan_.elements(),
-              !part.first, machine.scratch_of(worker));
+  void run_part(const SlicePart& part) const override {
+    float* const partial = partials() + part.slice * plan_->partial_elements();
+    if (part.begin == part.end) {  // of a batch smaller than the number of slices
+      std::fill_n(partial, plan_->partial_elements(), 0.0F);
+      return;
+    }
+    plan_->run(part.begin, part.end, part.f32(x_), part.f32(dy_), partial, !part.first,
+               part.scratch());
   }
   void after(const Machine& machine) const override {
-    // Of a batch smaller than the number of slices some slices are empty.
-    const Slices& cut = slices();
-    for_each_chunk(machine, plan_.elements(), 4096, [&](std::int64_t begin, std::int64_t end, int) {
-      float* const dw = dw_.f32();
-      std::fill(dw + begin, dw + end, 0.0F);
-      for (std::int64_t slice = 0; slice < Slices::kCount; ++slice) {
-        if (cut.begin(slice) == cut.end(slice)) continue;
-        const float* const from = partial() + slice * plan_.elements();
-        for (std::int64_t i = begin; i < end; ++i) dw[i] += from[i];
-      }
+    machine.pool->run(plan_->finishing_chunks(), [&](std::int64_t chunk, int) {
+      plan_->finish(partials(), Slices::kCount, chunk, dw_.f32());
     });
   }
 
  private:
-  float* partial() const { return partial_.values<float>().data(); }
+  float* partials() const { return partials_.values<float>().data(); }
 
-  ConvolutionWeightPlan plan_;
+  std::unique_ptr<WeightGradientPlan> plan_;
   Operand x_, dy_, dw_;
-  mutable Tensor partial_;
+  mutable Tensor partials_;
 };
 
 InstructionPtr lower_weight_gradient(const Binding& binding) {
@@ -103,17 +101,19 @@ PoolShape pool_shape(const Node& node, const Shape& image, const Shape& windows)
   return {window_of(node), image[1], image[2], image[3], windows[1], windows[2]};
 }
 
-// An instruction that calls f(image) for each image of x.
+// An instruction that calls f(image, part) for each image of x; `part` says where arrays lie.
 template <typename F>
 InstructionPtr for_each_image(const Operand& x, F f) {
   class Images final : public Sliced {
    public:
     Images(std::int64_t images, F function) : Sliced(images), function_(std::move(function)) {}
-    void run_part(const SlicePart& part, const Machine&, int) const override {
-      for (std::int64_t image = part.begin; image < part.end; ++image) function_(image);
+    void run_part(const SlicePart& part) const override {
+      for (std::int64_t image = part.begin; image < part.end; ++image) function_(image, part);
     }
     void run(const Machine& machine) const override {
-      machine.pool->run(slices().examples, [&](std::int64_t image, int) { function_(image); });
+      machine.pool->run(slices().examples, [&](std::int64_t image, int worker) {
+        function_(image, SlicePart{machine, worker, 0, image, image + 1});
+      });
     }
 
    private:
@@ -130,38 +130,38 @@ std::int64_t step_of(const Operand& x) {
 
 InstructionPtr lower_max_pool(const Binding& binding) {
   const PoolShape shape = pool_shape(binding.node, binding.in[0].shape(), binding.out[0].shape());
-  return for_each_image(
-      binding.in[0], [shape, x = binding.in[0], y = binding.out[0]](std::int64_t image) {
-        max_pool(shape, x.f32() + image * step_of(x), y.f32() + image * step_of(y));
-      });
+  return for_each_image(binding.in[0], [shape, x = binding.in[0], y = binding.out[0]](
+                                           std::int64_t image, const SlicePart& part) {
+    max_pool(shape, part.f32(x) + image * step_of(x), part.f32(y) + image * step_of(y));
+  });
 }
 
 InstructionPtr lower_max_pool_gradient(const Binding& binding) {
   const PoolShape shape = pool_shape(binding.node, binding.in[0].shape(), binding.in[1].shape());
-  return for_each_image(binding.out[0],
-                        [shape, x = binding.in[0], y = binding.in[1], dy = binding.in[2],
-                         dx = binding.out[0]](std::int64_t image) {
-                          const std::int64_t at = image * step_of(y);
-                          max_pool_gradient(shape, x.f32() + image * step_of(x), y.f32() + at,
-                                            dy.f32() + at, dx.f32() + image * step_of(x));
-                        });
+  return for_each_image(
+      binding.out[0], [shape, x = binding.in[0], y = binding.in[1], dy = binding.in[2],
+                       dx = binding.out[0]](std::int64_t image, const SlicePart& part) {
+        const std::int64_t at = image * step_of(y);
+        max_pool_gradient(shape, part.f32(x) + image * step_of(x), part.f32(y) + at,
+                          part.f32(dy) + at, part.f32(dx) + image * step_of(x));
+      });
 }
 
 InstructionPtr lower_unfold(const Binding& binding) {
   const PoolShape shape = pool_shape(binding.node, binding.in[0].shape(), binding.out[0].shape());
   const auto outside = static_cast<float>(binding.node.real("outside"));
-  return for_each_image(
-      binding.in[0], [shape, outside, x = binding.in[0], y = binding.out[0]](std::int64_t image) {
-        unfold(shape, outside, x.f32() + image * step_of(x), y.f32() + image * step_of(y));
-      });
+  return for_each_image(binding.in[0], [shape, outside, x = binding.in[0], y = binding.out[0]](
+                                           std::int64_t image, const SlicePart& part) {
+    unfold(shape, outside, part.f32(x) + image * step_of(x), part.f32(y) + image * step_of(y));
+  });
 }
 
 InstructionPtr lower_fold(const Binding& binding) {
   const PoolShape shape = pool_shape(binding.node, binding.out[0].shape(), binding.in[0].shape());
-  return for_each_image(binding.out[0],
-                        [shape, y = binding.in[0], x = binding.out[0]](std::int64_t image) {
-                          fold(shape, y.f32() + image * step_of(y), x.f32() + image * step_of(x));
-                        });
+  return for_each_image(binding.out[0], [shape, y = binding.in[0], x = binding.out[0]](
+                                            std::int64_t image, const SlicePart& part) {
+    fold(shape, part.f32(y) + image * step_of(y), part.f32(x) + image * step_of(x));
+  });
 }
 
 constexpr Kernel kKernels[] = {

@@ -16,8 +16,13 @@
 namespace chainrule::cpu {
 
 /// Where an array lies. Slots stay put while a Program lives; an input's may be pointed elsewhere.
+///
+/// An array that lives within one pass over the slices of a batch (slices.h) lies nowhere as a
+/// whole: each thread holds the examples that it is working on, at `local` in its scratch memory.
 struct Slot {
   std::byte* data = nullptr;
+  std::size_t local = 0;
+  std::size_t local_example = 0;  // bytes of an example; 0 for an array that lies at `data`
 };
 
 /// An array that an instruction reads or writes.
@@ -29,6 +34,7 @@ class Operand {
   float* f32() const { return reinterpret_cast<float*>(slot_->data); }
   const std::int32_t* i32() const { return reinterpret_cast<const std::int32_t*>(slot_->data); }
   std::int32_t* mutable_i32() const { return reinterpret_cast<std::int32_t*>(slot_->data); }
+  const Slot& slot() const { return *slot_; }
   const Shape& shape() const { return type_->shape; }
   DType dtype() const { return type_->dtype; }
   std::int64_t size() const { return element_count(type_->shape); }

@@ -199,6 +199,43 @@ class Lowering {
     return v;
   }
 
+  // Whether only a group's own steps read v, example by example: then it is nowhere as a whole.
+  bool lives_within(const SliceGroup& group, const Value& v) const {
+    if (group.end - group.begin < 2 || kept_.contains(key(v)) || next_of_.contains(key(v))) {
+      return false;
+    }
+    if (v.shape().empty() || v.extent(0) != sliced_examples(v.node())) return false;
+    const auto readers = readers_.find(key(v));
+    if (readers == readers_.end()) return false;
+    return std::all_of(readers->second.begin(), readers->second.end(), [&](const Node* reader) {
+      const auto first = order_.begin() + static_cast<std::ptrdiff_t>(group.begin);
+      const auto last = order_.begin() + static_cast<std::ptrdiff_t>(group.end);
+      return !is(*reader, "reshape") && std::find(first, last, reader) != last;
+    });
+  }
+
+  void make_local(const SliceGroup& group, const Value& v) {
+    Slot* const slot = new_slot(v);
+    slot->local_example =
+        static_cast<std::size_t>(element_count(v.shape()) / v.extent(0)) * size_of(v.dtype());
+    std::size_t& used = local_bytes_[group.begin];
+    slot->local = used;
+    const std::size_t bytes =
+        slot->local_example * static_cast<std::size_t>(examples_of_part(largest_of(group)));
+    used += (bytes + 63) / 64 * 64;
+  }
+
+  // Floats of an example in the group's largest array.
+  std::int64_t largest_of(const SliceGroup& group) const {
+    std::int64_t largest = 0;
+    for (std::size_t step = group.begin; step < group.end; ++step) {
+      const Node& node = *order_[step];
+      if (is(node, "reshape") || is(node, "constant")) continue;
+      largest = std::max(largest, floats_of_example(node, sliced_examples(node)));
+    }
+    return largest;
+  }
+
   void place_results() {
     std::map<Key, std::size_t> buffer_of;
     std::vector<Lifetime> buffers;
@@ -217,6 +254,10 @@ class Lowering {
         const Value v = node.output(i);
         if (const std::optional<Value> parameter = in_place(node, i)) {
           slot_[key(v)] = slot_.at(key(*parameter));
+          continue;
+        }
+        if (lives_within(together, v)) {
+          make_local(together, v);
           continue;
         }
         if (const std::optional<Value> input = dying_input(node, i)) {
@@ -247,11 +288,14 @@ class Lowering {
   // ── instructions ──
   void bind_instructions() {
     std::vector<InstructionPtr> together;
-    std::int64_t largest = 0;  // floats of an example in the group
+    SliceGroup running;
     const auto finish_group = [&] {
-      if (!together.empty()) add(run_together(std::move(together), largest), false);
+      if (!together.empty()) {
+        add(run_together(std::move(together), examples_of_part(largest_of(running)),
+                         local_bytes_[running.begin]),
+            false);
+      }
       together.clear();
-      largest = 0;
     };
     for (std::size_t step = 0; step < order_.size(); ++step) {
       const Node& node = *order_[step];
@@ -272,7 +316,7 @@ class Lowering {
       if (alone) {
         add(std::move(made), step >= first_update_);
       } else {
-        largest = std::max(largest, floats_of_example(node, sliced_examples(node)));
+        running = group;
         together.push_back(std::move(made));
       }
       code_.listing.push_back((alone ? "" : "| ") + line_of(node));
@@ -292,6 +336,10 @@ class Lowering {
       const Value v = node.output(i);
       line += fmt::format("{}{}: {}", i == 0 ? "" : ", ", text_name(v), to_string(v.type()));
       const std::byte* arena = code_.owned.back().data();
+      if (slot(v)->local_example > 0) {
+        line += " within the slice";
+        continue;
+      }
       const std::byte* data = slot(v)->data;
       line += data >= arena && data < arena + code_.arena_bytes ? fmt::format(" @{}", data - arena)
                                                                 : std::string(" in place");
@@ -335,7 +383,8 @@ class Lowering {
   Code code_;
   std::vector<const Node*> order_;
   std::size_t first_update_ = 0;
-  std::vector<SliceGroup> groups_;  // among the steps before the updates
+  std::vector<SliceGroup> groups_;                  // among the steps before the updates
+  std::map<std::size_t, std::size_t> local_bytes_;  // by a group's first step
   std::map<Key, std::vector<const Node*>> readers_;
   std::map<Key, Value> next_of_;  // an update's output → its parameter
   std::set<Key> kept_;

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "backend/cpu/rectangle.h"
+#include "backend/cpu/thread_pool.h"
 
 namespace chainrule::cpu {
 
@@ -31,8 +32,11 @@ class ProductPlan {
   /// Multiply-adds of the whole product, times two.
   virtual double flop() const = 0;
 
-  /// Arranges the second operand for all chunks of one run, on the calling thread.
-  virtual void prepare(const float* b) const { static_cast<void>(b); }
+  /// Arranges the second operand for all chunks of one run.
+  virtual void prepare(const float* b, ThreadPool& pool) const {
+    static_cast<void>(b);
+    static_cast<void>(pool);
+  }
 
   /// Computes one rectangle into c, whose rows lie ldc floats apart; every element is written.
   virtual void run(std::int64_t chunk, const float* a, const float* b, float* c, std::int64_t ldc,

@@ -4,7 +4,7 @@
 #include <optional>
 #include <string>
 
-#include "backend/cpu/convolution.h"
+#include "backend/cpu/winograd.h"
 #include "chainrule/error.h"
 #include "graph/op.h"
 #include "ops/window.h"
@@ -30,6 +30,14 @@ std::optional<Window> turned(const Node& node) {
   return turned.dilation[1] == 1 ? std::optional(turned) : std::nullopt;
 }
 
+std::shared_ptr<const ProductPlan> make_convolution_plan(const Shape& x, const Shape& y,
+                                                         const Window& window, bool gradient) {
+  if (suits_winograd(window, x[3], y)) {
+    return std::make_shared<WinogradPlan>(x, y, window, gradient);
+  }
+  return std::make_shared<ConvolutionPlan>(x, y, window, gradient);
+}
+
 }  // namespace
 
 MatmulShape matmul_shape(const Node& node) {
@@ -47,11 +55,11 @@ std::shared_ptr<const ProductPlan> make_product_plan(const Node& node) {
   const Shape& out = node.types[0].shape;
   if (is(node, "matmul")) return std::make_shared<MatmulPlan>(matmul_shape(node));
   if (is(node, "conv2d")) {
-    return std::make_shared<ConvolutionPlan>(in, out, window_of(node), false);
+    return make_convolution_plan(in, out, window_of(node), false);
   }
   if (is(node, "conv2d_transpose")) {
     if (const std::optional<Window> window = turned(node)) {
-      return std::make_shared<ConvolutionPlan>(in, out, *window, true);
+      return make_convolution_plan(in, out, *window, true);
     }
     return std::make_shared<FoldedProductPlan>(in, out, window_of(node));
   }

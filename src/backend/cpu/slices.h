@@ -21,12 +21,20 @@ struct Slices {
   std::int64_t end(std::int64_t slice) const { return begin(slice + 1); }
 };
 
-/// Examples [begin, end) of a slice; the parts of a slice come in order and on one thread.
+/// Examples [begin, end) of a slice, and the thread that works on them; the parts of a slice come
+/// in order and on one thread.
 struct SlicePart {
+  const Machine& machine;
+  int worker = 0;
   std::int64_t slice = 0;
   std::int64_t begin = 0;
   std::int64_t end = 0;
-  bool first = true;  // of its slice
+  bool first = true;              // of its slice
+  std::size_t scratch_begin = 0;  // behind the arrays that live within the pass
+
+  /// Where element 0 of an array lies, or would lie if all of it were there.
+  float* f32(const Operand& x) const;
+  std::byte* scratch() const { return machine.scratch_of(worker) + scratch_begin; }
 };
 
 /// An instruction that treats the examples of a batch independently, apart from what it does before
@@ -36,7 +44,7 @@ class Sliced : public Instruction {
   explicit Sliced(std::int64_t examples) : slices_{examples} {}
 
   virtual void before(const Machine& machine) const { static_cast<void>(machine); }
-  virtual void run_part(const SlicePart& part, const Machine& machine, int worker) const = 0;
+  virtual void run_part(const SlicePart& part) const = 0;
   virtual void after(const Machine& machine) const { static_cast<void>(machine); }
   void run(const Machine& machine) const override;
 
@@ -46,15 +54,13 @@ class Sliced : public Instruction {
   Slices slices_;
 };
 
-/// A Sliced that calls f(part, machine, worker).
+/// A Sliced that calls f(part).
 template <typename F>
 std::unique_ptr<Sliced> sliced(std::int64_t examples, F f) {
   class Call final : public Sliced {
    public:
     Call(std::int64_t of, F function) : Sliced(of), function_(std::move(function)) {}
-    void run_part(const SlicePart& part, const Machine& machine, int worker) const override {
-      function_(part, machine, worker);
-    }
+    void run_part(const SlicePart& part) const override { function_(part); }
 
    private:
     F function_;
@@ -65,6 +71,9 @@ std::unique_ptr<Sliced> sliced(std::int64_t examples, F f) {
 /// How many examples the node's instruction treats independently; 0 when it is no Sliced. Batches
 /// of fewer examples than there are slices are left to other ways of cutting.
 std::int64_t sliced_examples(const Node& node);
+
+/// The sum or mean over all axes but the last that ends a fused node's chain, or nullptr.
+const Node* sum_of_chain(const Node& fused);
 
 /// Neighbouring instructions that may run slice by slice: steps [begin, end) of a list of nodes.
 struct SliceGroup {
@@ -80,11 +89,14 @@ std::vector<SliceGroup> slice_groups(const std::vector<const Node*>& order);
 /// The floats of one example in the largest array that the node reads or writes.
 std::int64_t floats_of_example(const Node& node, std::int64_t examples);
 
-/// Several Sliced in one pass over the slices, in parts of so many floats that some arrays of a
-/// part fit into L2.
+/// The examples of a part: so many that some of its arrays fit into L2.
+std::int64_t examples_of_part(std::int64_t largest_floats_of_example);
+
+/// Several Sliced in one pass over the slices, in parts of so many examples; their scratch memory
+/// begins with so many bytes for the arrays that live within the pass.
 ///
 /// requires  each is a Sliced of the same number of examples.
-InstructionPtr run_together(std::vector<InstructionPtr> instructions,
-                            std::int64_t largest_floats_of_example);
+InstructionPtr run_together(std::vector<InstructionPtr> instructions, std::int64_t part_examples,
+                            std::size_t local_bytes);
 
 }  // namespace chainrule::cpu
