@@ -5,6 +5,7 @@
 
 #include "chainrule/ops.h"
 #include "graph/op.h"
+#include "ops/gelu.h"
 
 namespace chainrule {
 namespace {
@@ -116,6 +117,67 @@ const Op kErf{checked({
     .samples =
         [](Sampler& s) {
           s.check(erf(s.uniform({2, 3}, -2, 2)));
+        },
+})};
+
+// ── gelu ─────────────────────────────────────────────────────────────────────
+// Ops of their own, with a function each on the CPU: as compositions they leave five arrays behind
+// for the way back, where x alone is enough.
+double normal_cdf(double x) { return 0.5 * (1 + std::erf(x / std::numbers::sqrt2)); }
+
+const Op kGelu{checked({
+    .name = "gelu",
+    .formula = "gelu({0})",
+    .latex = R"(\operatorname{gelu}\left({0}\right))",
+    .numpy = {"{0} * 0.5 * (1 + np.vectorize(math.erf)({0} / math.sqrt(2)))", Binding::kProduct,
+              "import math"},
+    .torch = "torch.nn.functional.gelu({0})",
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval = [](const Eval& e) { e.map([](double x) { return x * normal_cdf(x); }); },
+    .c = {"{0} * (real)0.5 * (1 + real_erf({0} * (real)0.70710678118654752))", Binding::kProduct},
+    .grad = [](const Node& n, Value dy) -> Grads { return {dy * gelu_slope(n.inputs[0])}; },
+    .samples =
+        [](Sampler& s) {
+          s.check(gelu(s.uniform({2, 3}, -3, 3)));
+        },
+})};
+
+// ── gelu_slope ───────────────────────────────────────────────────────────────
+// φ(x), the density of the normal distribution.
+Value normal_density(Value x) {
+  return (std::numbers::inv_sqrtpi / std::numbers::sqrt2) * exp(-0.5 * square(x));
+}
+
+const Op kGeluSlope{checked({
+    .name = "gelu_slope",
+    .formula = "gelu'({0})",
+    .latex = R"(\operatorname{gelu}'\left({0}\right))",
+    .numpy = {"0.5 * (1 + np.vectorize(math.erf)({0} / math.sqrt(2))) + "
+              "{0} * np.exp(-0.5 * {0} ** 2) / math.sqrt(2 * math.pi)",
+              Binding::kSum, "import math"},
+    .torch = {"0.5 * (1 + torch.erf({0} / math.sqrt(2))) + "
+              "{0} * torch.exp(-0.5 * {0} ** 2) / math.sqrt(2 * math.pi)",
+              Binding::kSum, "import math"},
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval =
+        [](const Eval& e) {
+          e.map([](double x) {
+            return normal_cdf(x) +
+                   x * std::exp(-x * x / 2) * std::numbers::inv_sqrtpi / std::numbers::sqrt2;
+          });
+        },
+    .c = {"(real)0.5 * (1 + real_erf({0} * (real)0.70710678118654752)) + "
+          "{0} * real_exp((real)-0.5 * {0} * {0}) * (real)0.39894228040143268",
+          Binding::kSum},
+    .grad = [](const Node& n, Value dy) -> Grads {
+      const Value x = n.inputs[0];
+      return {dy * ((2 - square(x)) * normal_density(x))};
+    },
+    .samples =
+        [](Sampler& s) {
+          s.check(gelu_slope(s.uniform({2, 3}, -3, 3)));
         },
 })};
 
@@ -260,7 +322,8 @@ Value elu(Value x, double alpha) {
   return where(greater(x, 0.0), x, alpha * (exp(minimum(x, 0.0)) - 1));
 }
 
-Value gelu(Value x) { return x * (0.5 * (1 + erf(x * (1 / std::numbers::sqrt2)))); }
+Value gelu(Value x) { return emit(kGelu, {x}); }
+Value gelu_slope(Value x) { return emit(kGeluSlope, {x}); }
 
 Value gelu_tanh(Value x) {
   const double scale = std::numbers::sqrt2 * std::numbers::inv_sqrtpi;  // √(2/π)

@@ -93,9 +93,9 @@ TEST_CASE("a trace's numbers are those of the training step") {
 }
 
 TEST_CASE("what no one named and several formulas read has a name, a formula and a layer") {
-  const Trace t = iris_trace("linear 4, gelu, linear 3, softmax");
-  CHECK(formula(t, "A1") == "Z1 ⊙ u2");
-  CHECK(t.find("u2")->layer == 2);
+  const Trace t = iris_trace("linear 4, silu, linear 3, softmax");
+  CHECK(formula(t, "A1") == "Z1 ⊙ u1");
+  CHECK(t.find("u1")->layer == 2);
   CHECK(t.output == "A2");
   for (const TraceValue& v : t.values) {
     CAPTURE(v.name);

@@ -18,6 +18,7 @@
 #include "chainrule/ops.h"
 #include "chainrule/program.h"
 #include "graph/op.h"
+#include "ops/gelu.h"
 #include "ops/golden_updates.h"
 
 using namespace chainrule;
@@ -137,6 +138,7 @@ std::map<std::string, Build> builders_of_values() {
       {"tanh", of(One{tanh})},
       {"softplus", of(One{softplus})},
       {"gelu", of(One{gelu})},
+      {"gelu_slope", of(One{gelu_slope})},
       {"gelu_tanh", of(One{gelu_tanh})},
       {"silu", of(One{silu})},
       {"broadcast_to",

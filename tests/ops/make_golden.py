@@ -462,8 +462,14 @@ def parameter_updates():
     updates(case, uniform, reals, exact, mapped)
 
 
+def slopes():
+    x = uniform((3, 5), -6, 6)
+    case("gelu_slope", [x], mapped(lambda v: mp.ncdf(v) + v * mp.npdf(v), x), absolute=1e-16, float32=1e-6,
+         why="the two terms cancel where the slope is near 0")
+
+
 def main():
-    for part in [arithmetic, functions, shapes, reductions, products, losses, draws, parameter_updates, images, attention]:
+    for part in [arithmetic, functions, shapes, reductions, products, losses, draws, parameter_updates, images, attention, slopes]:
         part()
     path = Path(__file__).resolve().parent.parent / "golden" / "ops.json"
     lines = ",\n".join(json.dumps(c, separators=(",", ":"), allow_nan=False) for c in cases)

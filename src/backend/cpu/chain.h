@@ -24,6 +24,8 @@ enum class Fn : std::uint8_t {
   kTanh,
   kSoftplus,
   kErf,
+  kGelu,
+  kGeluSlope,
   kSign,
   kSquare,
   kReciprocal,

@@ -30,6 +30,8 @@ HWY_INLINE V apply(V a, V b, V c) {
   if constexpr (fn == Fn::kTanh) return vector_tanh(a);
   if constexpr (fn == Fn::kSoftplus) return vector_softplus(a);
   if constexpr (fn == Fn::kErf) return vector_erf(a);
+  if constexpr (fn == Fn::kGelu) return vector_gelu(a);
+  if constexpr (fn == Fn::kGeluSlope) return vector_gelu_slope(a);
   if constexpr (fn == Fn::kSign) return sign(a);
   if constexpr (fn == Fn::kSquare) return hn::Mul(a, a);
   if constexpr (fn == Fn::kReciprocal) return hn::Div(set(1.0F), a);

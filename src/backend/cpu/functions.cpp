@@ -24,6 +24,7 @@ constexpr std::pair<std::string_view, Fn> kFunctions[] = {
     {"erf", Fn::kErf},           {"relu", Fn::kRelu},
     {"sigmoid", Fn::kSigmoid},   {"tanh", Fn::kTanh},
     {"softplus", Fn::kSoftplus}, {"to_float", Fn::kFromInt},
+    {"gelu", Fn::kGelu},         {"gelu_slope", Fn::kGeluSlope},
 };
 
 }  // namespace

@@ -155,6 +155,21 @@ HWY_INLINE V vector_erf(V x) {
   return hn::IfThenElse(is_nan(x), x, hn::CopySign(y, x));
 }
 
+/// Φ(x), the normal distribution function.
+HWY_INLINE V vector_normal_cdf(V x) {
+  const V half = set(0.5F);
+  return hn::MulAdd(half, vector_erf(hn::Mul(x, set(0.707106781186547524F))), half);
+}
+/// x·Φ(x).
+HWY_INLINE V vector_gelu(V x) { return hn::Mul(x, vector_normal_cdf(x)); }
+/// Its derivative, Φ(x) + x·φ(x), φ the normal density.
+HWY_INLINE V vector_gelu_slope(V x) {
+  const V exponent = hn::Mul(hn::Mul(x, x), set(-0.5F));
+  const V density =
+      hn::Mul(exp_clamped(hn::Max(exponent, set(-105.0F))), set(0.398942280401432678F));
+  return hn::MulAdd(x, density, vector_normal_cdf(x));
+}
+
 /// sin(x + quarter·π/2) for |x| < 8192: x less its nearest multiple of π/2, which is taken off in
 /// three parts so that little is lost, and one of two polynomials by the quadrant.
 HWY_INLINE V sin_from_quadrant(V x, std::int32_t quarter) {
