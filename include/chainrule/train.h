@@ -46,11 +46,12 @@ struct StepOptions {
 /// there, the state that a row ends with is the one after its last step, and of the labels [B, T]
 /// those behind the end count neither in the loss, which is the mean over the others, nor in
 /// `correct`. Layers that take each step by itself need nothing; those that join steps and know no
-/// lengths (conv1d, pooling, flatten, batch_norm, group_norm) must not stand where there is still a
-/// T. A run throws DataError for a length that is not in 0 … T.
+/// lengths (conv1d, pooling, flatten, batch_norm, group_norm) are refused where there is still a T.
+/// A run throws DataError for a length that is not in 0 … T.
 /// throws  ShapeError when the network does not give one output a class, and for lengths where
-///         there is no T; UsageError for label smoothing without classes, for mixup of whole
-///         numbers or with lengths, and for lengths that no layer and no label looks at.
+///         there is no T or a layer would mix padding in; UsageError for label smoothing without
+///         classes, for mixup of whole numbers or with lengths, and for lengths that no layer and
+///         no label looks at.
 ///
 /// Example:  Program step(*training_step(model, {32, 784}, 10), parameters, {.guard = "loss"});
 std::unique_ptr<Graph> training_step(const Sequential& model, const Shape& input,

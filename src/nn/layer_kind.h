@@ -112,6 +112,8 @@ struct LayerKind {
   std::string_view backward = {};
   Suits suits = Suits::kXavier;
   DType input = DType::kF32;  // what it takes; flatten and reshape pass on whatever comes
+  // Mixes what stands at different steps of a sequence and does not know where its rows end.
+  bool joins_steps = false;
   Value (*build)(LayerScope& scope, Value x) = nullptr;
 };
 

@@ -247,6 +247,7 @@ const LayerKind kFlatten{
     .forward = "The same numbers, in one row for each example.",
     .backward = "The same gradients, put back into the old shape.",
     .suits = Suits::kSkip,
+    .joins_steps = true,
     .build =
         [](LayerScope&, Value x) {
           return reshape(x, {x.extent(0), -1});
@@ -264,6 +265,7 @@ const LayerKind kReshape{
     .forward = "The same numbers in another shape.",
     .backward = "The same gradients, put back into the old shape.",
     .suits = Suits::kSkip,
+    .joins_steps = true,
     .build =
         [](LayerScope& s, Value x) {
           Shape shape = extents_of(s.layer.word("extents"));

@@ -84,6 +84,7 @@ std::vector<LayerKind> norm_layer_kinds() {
        .usage = "batch_norm [momentum=0.1] [epsilon=1e-5]",
        .meaning = "each feature to mean 0 and variance 1 over the batch (Ioffe & Szegedy, 2015)",
        .suits = Suits::kSkip,
+       .joins_steps = true,
        .build = build_batch_norm},
       {.rule = {"layer_norm", {kEpsilon}},
        .usage = "layer_norm [epsilon=1e-5]",
@@ -112,6 +113,7 @@ std::vector<LayerKind> norm_layer_kinds() {
        .usage = "group_norm GROUPS [epsilon=1e-5]",
        .meaning = "each example's groups of channels to mean 0 and variance 1 (Wu & He, 2018)",
        .suits = Suits::kSkip,
+       .joins_steps = true,
        .build = build_group_norm},
   };
 }

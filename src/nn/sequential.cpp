@@ -47,6 +47,14 @@ void check_dtype(const LayerKind& kind, Value x) {
                        : "expected f32, got i32; begin with \"embedding\"");
 }
 
+// While x is still a sequence of rows with lengths, padding would enter.
+void check_steps(const LayerKind& kind, const BuildOptions& options, Value x) {
+  if (!options.lengths || !kind.joins_steps || x.shape().size() < 3) return;
+  throw ShapeError(
+      "it joins the steps of a sequence and does not know where rows end, so their padding would "
+      "count; put a recurrent layer before it, or train without lengths");
+}
+
 // What the first of these layers that cares is.
 const LayerKind* first_kind(std::span<const Phrase> layers) {
   for (const Phrase& layer : layers) {
@@ -165,6 +173,7 @@ Value build_layers(const std::vector<Phrase>& layers, Value x, const std::string
     ++building.depth;
     try {
       check_dtype(kind_of(layers[i]), x);
+      check_steps(kind_of(layers[i]), building.options, x);
       x = kind_of(layers[i]).build(scope, x);
     } catch (const PlacedShapeError&) {
       throw;

@@ -58,7 +58,9 @@ TEST_CASE("every workload of the benchmark gives the same bits on 1, 2 and 5 thr
       const Run more = run(workload, threads, most_gflop);
       REQUIRE(more.parameters.size() == one.parameters.size());
       std::size_t changed = 0;
-      for (const auto& [parameter, value] : one.parameters) {
+      for (const auto& entry : one.parameters) {
+        const std::string& parameter = entry.first;
+        const Tensor& value = entry.second;
         CAPTURE(parameter);
         CHECK(same_bits(value, more.parameters.at(parameter)));
         changed += same_bits(value, workload.parameters.at(parameter)) ? 0 : 1;

@@ -178,7 +178,9 @@ TEST_CASE("a padded batch has the loss and the gradients of its rows one by one"
     for (const std::int32_t length : data.lengths.values<std::int32_t>()) all_steps += length;
     CHECK(got.at("steps").values<double>()[0] == all_steps);
     REQUIRE(got.size() == expected.size() + 1);
-    for (const auto& [name, tensor] : expected) {
+    for (const auto& entry : expected) {
+      const std::string& name = entry.first;
+      const Tensor& tensor = entry.second;
       if (name == "correct") continue;  // a count, not a mean
       CAPTURE(name);
       for (std::size_t i = 0; i < tensor.values<double>().size(); ++i) {
@@ -270,8 +272,22 @@ TEST_CASE("lengths out of range are refused, and what nobody would look at") {
 
   CHECK_THROWS_WITH_AS(
       training_step(network("flatten"), {2, 8}, 3, {.lengths = true}),
-      "lengths: the network gives one output a row, and no layer of it knows where "
-      "a row ends, as recurrent layers do",
+      "layer 2 (flatten): it joins the steps of a sequence and does not know where rows end, so "
+      "their padding would count; put a recurrent layer before it, or train without lengths",
+      ShapeError);
+  for (const char* layer : {"conv1d 4", "max_pool", "average_pool", "global_max_pool", "batch_norm",
+                            "group_norm 2", "reshape 16x2"}) {
+    CAPTURE(layer);
+    const std::string text = layer;
+    CHECK_THROWS_AS(training_step(network(text + ", lstm 4"), {2, 8}, 3, {.lengths = true}),
+                    ShapeError);
+    if (text != "batch_norm" && text != "group_norm 2") continue;
+    CHECK_NOTHROW(training_step(network("lstm 4, " + text), {2, 8}, 3, {.lengths = true}));
+  }
+  CHECK_THROWS_WITH_AS(
+      training_step(Sequential::parse("linear 4, linear 3"), {2, 8}, 3, {.lengths = true}),
+      "lengths: the network gives one output a row, and no layer of it knows where a row ends, as "
+      "recurrent layers do",
       UsageError);
   CHECK_THROWS_AS(training_step(Sequential::parse("rnn 4, linear 3"), {2, 8, 2}, 3,
                                 {.mixup = true, .lengths = true}),
