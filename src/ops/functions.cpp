@@ -123,7 +123,7 @@ const Op kErf{checked({
 // ── gelu ─────────────────────────────────────────────────────────────────────
 // Ops of their own, with a function each on the CPU: as compositions they leave five arrays behind
 // for the way back, where x alone is enough.
-double normal_cdf(double x) { return 0.5 * (1 + std::erf(x / std::numbers::sqrt2)); }
+double normal_cdf(double x) { return 0.5 * std::erfc(-x / std::numbers::sqrt2); }
 
 const Op kGelu{checked({
     .name = "gelu",

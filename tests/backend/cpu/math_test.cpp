@@ -1,6 +1,7 @@
 // The elementary functions that chains are made of: accuracy over the whole range, special values.
 #include <cmath>
 #include <functional>
+#include <numbers>
 
 #include "backend/cpu/chain.h"
 #include "backend/cpu/kernel_testing.h"
@@ -70,6 +71,36 @@ TEST_CASE("elementary functions are accurate over the whole range on every targe
     check_accuracy("erf", Fn::kErf, 4, [](double x) { return std::erf(x); });
     check_accuracy("sqrt", Fn::kSqrt, 0.5, [](double x) { return std::sqrt(x); });
     check_accuracy("reciprocal", Fn::kReciprocal, 0.5, [](double x) { return 1 / x; });
+  });
+}
+
+TEST_CASE("gelu is accurate far into its tail, and its slope to a rounding of 1") {
+  const auto distribution = [](double x) { return 0.5 * std::erfc(-x / std::sqrt(2.0)); };
+  const auto density = [](double x) {
+    return std::exp(-x * x / 2) / std::sqrt(2 * std::numbers::pi);
+  };
+  for_each_target([&] {
+    std::vector<float> x;
+    for (int i = -12000; i <= 12000; ++i) x.push_back(static_cast<float>(i) * 0.00101F);
+    for (const Fn fn : {Fn::kGelu, Fn::kGeluSlope}) {
+      const Chain chain = unary(fn);
+      std::vector<float> y(x.size(), kNaN);
+      const float* const inputs[] = {x.data()};
+      float* const outputs[] = {y.data()};
+      chain.run(inputs, outputs, 0, static_cast<std::int64_t>(x.size()));
+      double worst = 0;
+      for (std::size_t i = 0; i < x.size(); ++i) {
+        const double v = x[i];
+        const double gelu = v * distribution(v);
+        const double slope = distribution(v) + v * density(v);
+        // The exponent itself is rounded: e^(−x²/2) is off by x²/2 roundings.
+        const double error = fn == Fn::kGelu ? std::abs(y[i] - gelu) / (std::abs(gelu) + 1e-38) /
+                                                   (6e-7 + v * v / 2 * 6e-8)
+                                             : std::abs(y[i] - slope) / 3e-7;
+        worst = std::max(worst, error);
+      }
+      CHECK(worst < 1);
+    }
   });
 }
 
