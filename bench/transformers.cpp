@@ -58,10 +58,8 @@ class Builder {
     return matmul(from, w) + start(name + ".b", units, 0);
   }
   Value norm(const std::string& name, Value from) {
-    const Value deviation = sqrt(variance(from, {-1}, true) + 1e-5);
     const Value gain = start(name + ".g", from.extent(1), 1);
-    return (from - mean(from, {-1}, true)) / deviation * gain +
-           start(name + ".b", from.extent(1), 0);
+    return layer_norm(from, gain, start(name + ".b", from.extent(1), 0));
   }
   Value weight(const std::string& name, const Shape& shape) {
     workload.parameters[layer_ + name] = numbers_.uniform(shape, 0.02);

@@ -192,6 +192,15 @@ Value matmul(Value a, Value b);
 
 // ── normalisation ────────────────────────────────────────────────────────────
 
+/// y = gamma ⊙ x̂ + beta with x̂ = (x − mean)/√(variance + epsilon), both of each row.
+///
+/// x: [..., C]    gamma, beta: [C]    y: [..., C]
+/// gradient  dx = 1/σ·(g − mean(g) − x̂·mean(g ⊙ x̂)), g = dy ⊙ gamma;  dgamma = Σ dy ⊙ x̂,
+///           dbeta = Σ dy.
+/// throws    ShapeError naming the shapes.
+/// Source: Ba et al., 2016.
+Value layer_norm(Value x, Value gamma, Value beta, double epsilon = 1e-5);
+
 /// y = gamma ⊙ (x − mean) / √(variance + epsilon) + beta, computed as x ⊙ scale + shift.
 ///
 /// x: [..., C]    mean, variance, gamma, beta: [C]    y: [..., C]

@@ -92,7 +92,10 @@ std::vector<LayerKind> norm_layer_kinds() {
        .suits = Suits::kSkip,
        .build =
            [](LayerScope& s, Value x) {
-             return scaled_and_shifted(s, normalised(x, {-1}, s.layer.real("epsilon")));
+             const Shape features{x.extent(-1)};
+             const Value gamma = s.parameter(x.graph(), "gamma", features, 1);
+             const Value beta = s.parameter(x.graph(), "beta", features);
+             return layer_norm(x, gamma, beta, s.layer.real("epsilon"));
            }},
       {.rule = {"rms_norm", {kEpsilon}},
        .usage = "rms_norm [epsilon=1e-5]",

@@ -1,4 +1,4 @@
-"""The part of make_golden.py that is about attention and the places of rows."""
+"""The part of make_golden.py that is about attention, the places of rows and their norms."""
 
 import numpy as np
 from mpmath import mp, mpf
@@ -31,6 +31,13 @@ def attentions(case, uniform, reals, exact, mapped):
         places[t, i], places[t, i + 3] = mp.sin(angle), mp.cos(angle)
     case("rotary", [x], turned, **sums)
     case("sinusoidal_positions", [], places, {"length": 5, "features": 6}, **sums)
+    for epsilon in (1e-5, 0.1):
+        rows, gamma, beta = uniform((3, 2, 7)), uniform((7,)), uniform((7,))
+        deviations = exact(rows) - exact(rows).sum(-1, keepdims=True) / 7
+        deviation = np.vectorize(mp.sqrt, otypes=[object])(
+            (deviations * deviations).sum(-1, keepdims=True) / 7 + mpf(epsilon))
+        case("layer_norm", [rows, gamma, beta], deviations / deviation * exact(gamma) + exact(beta),
+             {"epsilon": epsilon}, **sums)
     # Heads are columns; a mask may leave a row nothing to read, which then gives 0.
     keys = reals([[[1, 1, 1, 0, 0]], [[0, 0, 0, 0, 0]]])
     pairs = reals([[[0, 1, 1, 0, 1], [0, 1, 1, 1, 0], [1, 1, 1, 1, 1], [0, 0, 0, 0, 1]]])

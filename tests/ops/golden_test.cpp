@@ -236,6 +236,10 @@ std::map<std::string, Build> builders_of_values() {
     return Values{
         conv2d(x.at(0), x.at(1), window_of(a), a.has("groups") ? a.integer("groups") : 1)};
        }},
+      {"layer_norm",
+       [](Graph&, const Values& x, const Arguments& a) {
+    return Values{layer_norm(x.at(0), x.at(1), x.at(2), a.real("epsilon"))};
+       }},
       {"depthwise_conv2d",
        [](Graph&, const Values& x, const Arguments& a) {
     return Values{depthwise_conv2d(x.at(0), x.at(1), window_of(a))};

@@ -110,6 +110,7 @@ std::span<const Kernel> dense_kernels();
 std::span<const Kernel> movement_kernels();
 std::span<const Kernel> image_kernels();
 std::span<const Kernel> recurrent_kernels();
+std::span<const Kernel> layer_norm_kernels();
 std::span<const Kernel> attention_kernels();
 
 /// The kernel for a node, or nullptr.

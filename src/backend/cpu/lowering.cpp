@@ -408,7 +408,7 @@ Code lower(const Graph& graph, const std::shared_ptr<Parameters>& parameters, bo
 const Kernel* find_kernel(const Node& node) {
   for (const std::span<const Kernel> table :
        {fused_kernels(), dense_kernels(), movement_kernels(), image_kernels(), recurrent_kernels(),
-        attention_kernels()}) {
+        layer_norm_kernels(), attention_kernels()}) {
     for (const Kernel& kernel : table) {
       if (kernel.op != node.op->name) continue;
       return kernel.suits == nullptr || kernel.suits(node) ? &kernel : nullptr;
