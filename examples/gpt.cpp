@@ -51,7 +51,7 @@ int run(int count, char** arguments) {
   for (std::int64_t number = 1; number <= steps; ++number) {
     random_windows(train, kContext, 1337, static_cast<std::uint32_t>(number),
                    step.input<std::int32_t>("x"), step.input<std::int32_t>("target"));
-    step.input<float>("lr")[0] = static_cast<float>(1e-3 * learning_rate(schedule, number, steps));
+    step.input<float>("lr")[0] = static_cast<float>(2e-3 * learning_rate(schedule, number, steps));
     step.input<float>("step")[0] = static_cast<float>(number);
     if (!step.run()) return std::cerr << "the loss is not finite\n", 1;
     if (number % 250 != 0 && number != steps) continue;

@@ -53,7 +53,8 @@ Value rotated(Value x, std::int64_t heads) { return join_heads(rotary(split_head
 Value dropping_attention(const LayerScope& scope, Value q, Value k, Value v,
                          const AttentionOptions& options) {
   constexpr double kMasked = -1e30;
-  const double scale = 1 / std::sqrt(static_cast<double>(q.extent(2) / options.heads));
+  const std::int64_t features = q.extent(2) / options.heads;
+  const double scale = 1 / std::sqrt(static_cast<double>(features));
   Value scores =
       matmul(split_heads(scale * q, options.heads), transpose(split_heads(k, options.heads)));
   const Shape& shape = scores.shape();

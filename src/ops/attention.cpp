@@ -125,7 +125,8 @@ Value causal_mask(Graph& graph, std::int64_t rows, std::int64_t columns) {
 }
 
 double scale_of(Value q, std::int64_t heads) {
-  return 1 / std::sqrt(static_cast<double>(q.extent(-1) / heads));
+  const std::int64_t features = q.extent(-1) / heads;
+  return 1 / std::sqrt(static_cast<double>(features));
 }
 
 // q·kᵀ/√D, with kMasked where a row may not be read.  q: [..., h, T, D]  k: [..., h, S, D]
