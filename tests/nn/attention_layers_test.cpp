@@ -122,9 +122,10 @@ TEST_CASE("transformer blocks and their gradients are PyTorch's") {
     CAPTURE(golden.at("model").get<std::string>());
     GoldenCase c(golden);
     const Evaluation run(c.graph, c.feed);
-    for (const auto& [name, value] : c.outputs) {
+    for (const auto& output : c.outputs) {
+      const auto& name = output.first;
       CAPTURE(name);
-      CHECK(largest_difference(run.value(value), c.expected[name]) < 1e-9);
+      CHECK(largest_difference(run.value(output.second), c.expected[name]) < 1e-9);
     }
     // The same on the CPU, in float32.
     auto parameters = std::make_shared<Parameters>();
@@ -143,7 +144,8 @@ TEST_CASE("transformer blocks and their gradients are PyTorch's") {
       }
     }
     program.run();
-    for (const auto& [name, value] : c.outputs) {
+    for (const auto& output : c.outputs) {
+      const auto& name = output.first;
       CAPTURE(name);
       const auto mine = program.output<float>(name);
       const auto theirs = c.expected[name].values<double>();
