@@ -19,8 +19,8 @@ namespace {
 // A cache line, and the widest vector register (AVX-512).
 constexpr std::align_val_t kAlignment{64};
 
-// Arrays of several large pages: with pages of 4 KB a pass over them waits for translations, and the
-// prefetcher stops at every page's end. Only a wish; nothing depends on it.
+// Arrays of several large pages: with pages of 4 KB a pass over them waits for translations, and
+// the prefetcher stops at every page's end. Only a wish; nothing depends on it.
 void ask_for_large_pages([[maybe_unused]] std::byte* data, [[maybe_unused]] std::size_t size) {
 #ifdef __linux__
   constexpr std::size_t kLargePage = std::size_t{1} << 21;
