@@ -3,6 +3,8 @@
 rivals.py makes a step of this file where the workload's model is "lenet" or "resnet20".
 """
 
+from rivals_modules import TorchModuleStep, prepared_torch
+
 
 def lenet(nn):
     """The convolutions' results in channels-last order, as the weights of the first linear layer expect."""
@@ -42,15 +44,11 @@ def resnet20(nn):
                          nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 10))
 
 
-class TorchImageStep:
+class TorchImageStep(TorchModuleStep):
     """Forward, cross-entropy, backward, Adam or SGD with momentum."""
 
     def __init__(self, workload, tensors, options):
-        import torch
-
-        from workloads import ADAM
-        torch.set_num_threads(options["threads"])
-        torch.set_flush_denormal(True)
+        torch = prepared_torch(options)
         self.torch = torch
         last = torch.channels_last if options.get("layout") == "channels_last" else None
         self.model = {"lenet": lenet, "resnet20": resnet20}[workload["model"]](torch.nn)
@@ -62,17 +60,12 @@ class TorchImageStep:
         else:
             x = x.contiguous()
         self.batches = list(zip(x, torch.from_numpy(tensors["t"]).long()))
-        chosen = {name: True for name in ("foreach", "fused") if options.get("update") == name}
+        parameters = self.model.parameters()
         if workload["optimizer"] == "adam":
-            self.optimizer = torch.optim.Adam(self.model.parameters(), lr=workload["lr"],
-                                              betas=(ADAM["beta1"], ADAM["beta2"]),
-                                              eps=ADAM["epsilon"], **chosen)
+            self.adam(torch.optim.Adam, parameters, workload, options)
         else:
-            self.optimizer = torch.optim.SGD(self.model.parameters(), lr=workload["lr"],
-                                             momentum=0.9, **chosen)
-        self.loss = self.loss_of
-        if options.get("compile"):
-            self.loss = torch.compile(self.loss_of, mode=options["compile"])
+            self.finish(lambda **chosen: torch.optim.SGD(parameters, lr=workload["lr"], momentum=0.9,
+                                                         **chosen), options)
 
     def start(self, tensors):
         """Our weights w1, b1 (or none), w2 … in the order in which the modules hold theirs."""
@@ -93,14 +86,3 @@ class TorchImageStep:
 
     def loss_of(self, x, t):
         return self.torch.nn.functional.cross_entropy(self.model(x), t)
-
-    def trust_guards(self):
-        self.torch.compiler.set_stance("default", skip_guard_eval_unsafe=True)
-
-    def steps(self, first, n):
-        for i in range(first, first + n):
-            loss = self.loss(*self.batches[i % len(self.batches)])
-            loss.backward()
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
-        return loss

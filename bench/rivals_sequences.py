@@ -3,16 +3,14 @@
 rivals.py makes a step of this file where the workload's model is "char-lstm".
 """
 
+from rivals_modules import TorchModuleStep, prepared_torch
 
-class TorchLstmStep:
+
+class TorchLstmStep(TorchModuleStep):
     """Embedding, nn.LSTM, linear; cross-entropy of every step, gradients clipped by their norm."""
 
     def __init__(self, workload, tensors, options):
-        import torch
-
-        from workloads import ADAM
-        torch.set_num_threads(options["threads"])
-        torch.set_flush_denormal(True)
+        torch = prepared_torch(options)
         self.torch, self.clip = torch, workload["clip"]
         self.time_first = options.get("layout") == "time_first"
         self.model = self.make_model(torch.nn, tensors)
@@ -20,13 +18,7 @@ class TorchLstmStep:
         if self.time_first:
             x, t = x.transpose(1, 2).contiguous(), t.transpose(1, 2).contiguous()
         self.batches = list(zip(x, t))
-        chosen = {name: True for name in ("foreach", "fused") if options.get("update") == name}
-        self.optimizer = torch.optim.Adam(self.model.parameters(), lr=workload["lr"],
-                                          betas=(ADAM["beta1"], ADAM["beta2"]), eps=ADAM["epsilon"],
-                                          **chosen)
-        self.loss = self.loss_of
-        if options.get("compile"):
-            self.loss = torch.compile(self.loss_of, mode=options["compile"])
+        self.adam(torch.optim.Adam, self.model.parameters(), workload, options)
 
     def make_model(self, nn, tensors):
         embedding = nn.Embedding(*tensors["w1"].shape)
@@ -49,14 +41,5 @@ class TorchLstmStep:
         y, _ = lstm(embedding(x))
         return self.torch.nn.functional.cross_entropy(linear(y).flatten(0, 1), t.flatten())
 
-    def trust_guards(self):
-        self.torch.compiler.set_stance("default", skip_guard_eval_unsafe=True)
-
-    def steps(self, first, n):
-        for i in range(first, first + n):
-            loss = self.loss(*self.batches[i % len(self.batches)])
-            loss.backward()
-            self.torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
-        return loss
+    def clip_gradients(self):
+        self.torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.clip)

@@ -5,6 +5,8 @@ rivals.py makes a step of this file where the workload's model is "gpt".
 
 import numpy as np
 
+from rivals_modules import TorchModuleStep, prepared_torch
+
 
 def gpt(torch, tensors, heads):
     nn, functional = torch.nn, torch.nn.functional
@@ -61,39 +63,18 @@ def gpt(torch, tensors, heads):
     return model
 
 
-class TorchGptStep:
+class TorchGptStep(TorchModuleStep):
     """Forward, cross-entropy of every step, backward, AdamW with decay on matrices."""
 
     def __init__(self, workload, tensors, options):
-        import torch
-
-        from workloads import ADAM
-        torch.set_num_threads(options["threads"])
-        torch.set_flush_denormal(True)
+        torch = prepared_torch(options)
         self.torch = torch
         self.model = gpt(torch, tensors, workload["heads"])
         self.batches = list(zip(*(torch.from_numpy(tensors[name]).long() for name in "xt")))
-        chosen = {name: True for name in ("foreach", "fused") if options.get("update") == name}
         parameters = list(self.model.parameters())
         groups = [{"params": [p for p in parameters if p.dim() >= 2], "weight_decay": 0.1},
                   {"params": [p for p in parameters if p.dim() < 2], "weight_decay": 0.0}]
-        self.optimizer = torch.optim.AdamW(groups, lr=workload["lr"],
-                                           betas=(ADAM["beta1"], ADAM["beta2"]), eps=ADAM["epsilon"],
-                                           **chosen)
-        self.loss = self.loss_of
-        if options.get("compile"):
-            self.loss = torch.compile(self.loss_of, mode=options["compile"])
+        self.adam(torch.optim.AdamW, groups, workload, options)
 
     def loss_of(self, x, t):
         return self.torch.nn.functional.cross_entropy(self.model(x).flatten(0, 1), t.flatten())
-
-    def trust_guards(self):
-        self.torch.compiler.set_stance("default", skip_guard_eval_unsafe=True)
-
-    def steps(self, first, n):
-        for i in range(first, first + n):
-            loss = self.loss(*self.batches[i % len(self.batches)])
-            loss.backward()
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
-        return loss
