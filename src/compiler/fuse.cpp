@@ -134,11 +134,8 @@ class Grouping {
   bool sums_channels_of_chain(const Node& node) const {
     if (!is(node, "sum") && !is(node, "mean")) return false;
     const Node& x = node.inputs[0].node();
-    const auto axes = static_cast<std::size_t>(x.types[0].shape.size()) - 1;
-    return x.op->elementwise && !kept_.contains(x.id) && readers_[index(x)].size() == 1 &&
-           axes >= 2 && element_count(x.types[0].shape) > 0 &&
-           node.integers("axes").size() == axes && node.integers("axes").front() == 0 &&
-           node.integers("axes").back() == static_cast<std::int64_t>(axes) - 1;
+    return reduces_to_channels(node) && x.op->elementwise && !kept_.contains(x.id) &&
+           readers_[index(x)].size() == 1 && element_count(x.types[0].shape) > 0;
   }
 
   // The shape over which a group's nodes are computed.
@@ -212,6 +209,13 @@ std::optional<Walk> broadcast_walk(const Shape& from, const Shape& to) {
   while (axis > 0 && extent(axis - 1) == 1) --axis;
   if (axis > 0) return std::nullopt;
   return walk;
+}
+
+bool reduces_to_channels(const Node& reduction) {
+  const auto last = static_cast<std::int64_t>(reduction.inputs[0].shape().size()) - 1;
+  const std::vector<std::int64_t>& axes = reduction.integers("axes");
+  return last >= 2 && static_cast<std::int64_t>(axes.size()) == last && axes.front() == 0 &&
+         axes.back() == last - 1;
 }
 
 GraphPtr fuse(const Graph& graph) {

@@ -39,6 +39,9 @@ GraphPtr pool_before_relu(const Graph& graph);
 /// Groups elementwise chains, and a matrix product or update with its chain, into `fused` nodes.
 GraphPtr fuse(const Graph& graph);
 
+/// Whether a sum, mean or variance goes over all axes but the last of at least three.
+bool reduces_to_channels(const Node& reduction);
+
 /// How a broadcast operand is read while its result is walked in order: element i of the result is
 /// element (i / inner) % period of the operand.
 struct Walk {

@@ -162,7 +162,7 @@ bool has_numbers(const Node& node) {
 }
 
 constexpr Kernel kKernels[] = {
-    {"attention", lower_pass<Forward>, has_numbers},
+    {"attention", lower_pass<Forward, Binding>, has_numbers},
     {"attention_backward", lower_attention_backward, has_numbers},
 };
 

@@ -9,6 +9,7 @@
 #include "backend/cpu/instruction.h"
 #include "backend/cpu/matmul_kernels.h"
 #include "backend/cpu/move.h"
+#include "backend/cpu/pass.h"
 
 namespace chainrule::cpu {
 
@@ -127,20 +128,6 @@ struct Cut {
   }
 };
 
-// Memory handed out piece by piece, each on a cache line.
-class Pieces {
- public:
-  std::int64_t take(std::int64_t floats) {
-    const std::int64_t at = used_;
-    used_ += whole_vectors(floats);
-    return at;
-  }
-  std::size_t bytes() const { return static_cast<std::size_t>(used_) * sizeof(float); }
-
- private:
-  std::int64_t used_ = 0;
-};
-
 struct Matrix {
   const float* data;
   std::int64_t stride;
@@ -196,19 +183,6 @@ inline void fetch(Matrix from, std::int64_t rows, std::int64_t columns) {
 // Columns of a chunk's arrays, and floats between their rows.
 inline std::int64_t chunk_of(std::int64_t columns) { return std::min(columns, kChunk); }
 inline std::int64_t stride_of(std::int64_t columns) { return copied_a_stride(chunk_of(columns)); }
-
-template <typename Pass>
-InstructionPtr lower_pass(const Binding& binding) {
-  Pass pass(binding);
-  const std::size_t shared = pass.shared_bytes();
-  const std::size_t scratch = pass.scratch_bytes();
-  const double flop = pass.flop();
-  InstructionPtr made = instruction(std::move(pass));
-  made->shared_bytes = shared;
-  made->scratch_bytes = scratch;
-  made->flop = flop;
-  return made;
-}
 
 }  // namespace attention_parts
 }  // namespace chainrule::cpu

@@ -24,13 +24,14 @@ Tensor panels_for(std::int64_t height, std::int64_t columns) {
   return Tensor(DType::kF32, {divide_up(columns, kPanelColumns), height, kPanelColumns});
 }
 
-}  // namespace
-
+// The most rows that give a block of at most kLargestBlock floats and enough chunks.
 std::int64_t rows_of_band(std::int64_t images, std::int64_t rows, std::int64_t floats_of_row) {
   std::int64_t bands = divide_up(rows * floats_of_row, kLargestBlock);
   bands = std::max(bands, divide_up(kChunksWanted, std::max<std::int64_t>(images, 1)));
   return divide_up(rows, std::min(bands, rows));
 }
+
+}  // namespace
 
 // ── padded rows ──────────────────────────────────────────────────────────────
 
@@ -81,23 +82,29 @@ const float* PaddedRows::rows(const float* image, std::int64_t first, std::int64
 
 // ── forward, and the gradient of the input at stride 1 ───────────────────────
 
+BandedPlan::BandedPlan(const Shape& y, std::int64_t step)
+    : y_(y),
+      band_rows_(divide_up(rows_of_band(y[0], y[1], y[2] * y[3]), step) * step),
+      bands_(divide_up(y[1], band_rows_)) {}
+
+BandedPlan::Band BandedPlan::band(std::int64_t chunk) const {
+  const std::int64_t first = chunk % bands_ * band_rows_;
+  return {chunk / bands_, first, std::min(band_rows_, y_[1] - first)};
+}
+
+Rectangle BandedPlan::block(std::int64_t chunk) const {
+  const Band b = band(chunk);
+  return {(b.image * y_[1] + b.first) * y_[2], b.rows * y_[2], 0, y_[3]};
+}
+
 ConvolutionPlan::ConvolutionPlan(const Shape& x, const Shape& y, const Window& window,
                                  bool gradient)
-    : x_(x),
-      y_(y),
+    : BandedPlan(y),
+      x_(x),
       window_(window),
       gradient_(gradient),
       padded_(window, x[1], x[2], x[3], y[2]),
-      band_rows_(rows_of_band(y[0], y[1], y[2] * y[3])),
-      bands_(divide_up(y[1], band_rows_)),
       panels_(panels_for(window.kernel[0] * window.kernel[1] * x[3], y[3])) {}
-
-Rectangle ConvolutionPlan::block(std::int64_t chunk) const {
-  const std::int64_t image = chunk / bands_;
-  const std::int64_t first = chunk % bands_ * band_rows_;
-  const std::int64_t rows = std::min(band_rows_, y_[1] - first);
-  return {(image * y_[1] + first) * y_[2], rows * y_[2], 0, y_[3]};
-}
 
 std::size_t ConvolutionPlan::scratch_bytes() const {
   return bytes_of(padded_.scratch_floats(band_rows_));
@@ -130,9 +137,8 @@ void ConvolutionPlan::prepare(const float* weights, ThreadPool&) const {
 
 void ConvolutionPlan::run(std::int64_t chunk, const float* x, const float*, float* c,
                           std::int64_t ldc, std::byte* scratch) const {
-  const std::int64_t first = chunk % bands_ * band_rows_;
-  const std::int64_t rows = std::min(band_rows_, y_[1] - first);
-  const float* const image = x + chunk / bands_ * x_[1] * x_[2] * x_[3];
+  const auto [image_index, first, rows] = band(chunk);
+  const float* const image = x + image_index * x_[1] * x_[2] * x_[3];
   const float* const a = padded_.rows(image, first, rows, reinterpret_cast<float*>(scratch));
   const std::int64_t stride = padded_.row_stride();
   multiply_windows({.a = a,
@@ -220,6 +226,15 @@ void FoldedProductPlan::run(std::int64_t chunk, const float* dy, const float*, f
 
 // ── the gradient of the weights ──────────────────────────────────────────────
 
+void join_partials(const float* partials, std::int64_t parts, std::int64_t elements,
+                   std::int64_t begin, std::int64_t end, float* dw) {
+  std::fill(dw + begin, dw + end, 0.0F);
+  for (std::int64_t part = 0; part < parts; ++part) {
+    const float* const from = partials + part * elements;
+    for (std::int64_t i = begin; i < end; ++i) dw[i] += from[i];
+  }
+}
+
 ConvolutionWeightPlan::ConvolutionWeightPlan(const Shape& x, const Shape& dy, const Window& window)
     : x_(x), dy_(dy), window_(window), padded_(window, x[1], x[2], x[3], dy[2]) {}
 
@@ -268,11 +283,7 @@ void ConvolutionWeightPlan::finish(const float* partials, std::int64_t parts, st
                                    float* dw) const {
   const std::int64_t begin = chunk * kFinishedTogether;
   const std::int64_t end = std::min(begin + kFinishedTogether, partial_elements());
-  std::fill(dw + begin, dw + end, 0.0F);
-  for (std::int64_t part = 0; part < parts; ++part) {
-    const float* const from = partials + part * partial_elements();
-    for (std::int64_t i = begin; i < end; ++i) dw[i] += from[i];
-  }
+  join_partials(partials, parts, partial_elements(), begin, end, dw);
 }
 
 }  // namespace chainrule::cpu

@@ -40,15 +40,33 @@ class PaddedRows {
   bool copies_;
 };
 
-/// The rows of results of one chunk: as many as give a block of at most 32,768 floats and enough
-/// chunks.
-std::int64_t rows_of_band(std::int64_t images, std::int64_t rows, std::int64_t floats_of_row);
+/// A product for images whose chunks are bands of rows of one image after the other.
+class BandedPlan : public ProductPlan {
+ public:
+  /// For results y: [B, OH, OW, O]; the rows of a band are a multiple of `step`.
+  explicit BandedPlan(const Shape& y, std::int64_t step = 1);
+
+  std::int64_t columns() const override { return y_[3]; }
+  std::int64_t chunks() const override { return y_[0] * bands_; }
+  Rectangle block(std::int64_t chunk) const override;
+  std::int64_t largest_block() const override { return band_rows_ * y_[2] * y_[3]; }
+
+ protected:
+  struct Band {
+    std::int64_t image, first, rows;  // of results
+  };
+  Band band(std::int64_t chunk) const;
+
+  Shape y_;
+  std::int64_t band_rows_;  // rows of results of one chunk
+  std::int64_t bands_;      // chunks of an image
+};
 
 /// conv2d as a product: the result as the matrix [B·OH·OW, O].
 ///
 /// With `gradient` it is conv2d_transpose of stride 1: the image is dy, and the weights
 /// [KH, KW, C, O] are read turned around, with C and O exchanged.
-class ConvolutionPlan final : public ProductPlan {
+class ConvolutionPlan final : public BandedPlan {
  public:
   /// x: [B, H, W, C]; y: [B, OH, OW, O].
   /// requires  the sizes fit; dilation[1] = 1; with gradient, stride 1 and `window` that of the
@@ -56,10 +74,6 @@ class ConvolutionPlan final : public ProductPlan {
   ///           convolution.
   ConvolutionPlan(const Shape& x, const Shape& y, const Window& window, bool gradient);
 
-  std::int64_t columns() const override { return y_[3]; }
-  std::int64_t chunks() const override { return y_[0] * bands_; }
-  Rectangle block(std::int64_t chunk) const override;
-  std::int64_t largest_block() const override { return band_rows_ * y_[2] * y_[3]; }
   std::size_t scratch_bytes() const override;
   double flop() const override;
   void prepare(const float* weights, ThreadPool& pool) const override;
@@ -67,13 +81,11 @@ class ConvolutionPlan final : public ProductPlan {
            std::byte* scratch) const override;
 
  private:
-  Shape x_, y_;
+  Shape x_;
   Window window_;
   bool gradient_;
   PaddedRows padded_;
-  std::int64_t band_rows_;  // rows of results of one chunk
-  std::int64_t bands_;      // chunks of an image
-  mutable Tensor panels_;   // the weights as multiply_windows() reads them
+  mutable Tensor panels_;  // the weights as multiply_windows() reads them
 };
 
 /// conv2d_transpose with any stride and dilation: a product for each image, then its fold.
@@ -123,6 +135,10 @@ class WeightGradientPlan {
   virtual void finish(const float* partials, std::int64_t parts, std::int64_t chunk,
                       float* dw) const = 0;
 };
+
+/// dw[i] = the sum over `parts` partial sums of so many elements, for i in [begin, end).
+void join_partials(const float* partials, std::int64_t parts, std::int64_t elements,
+                   std::int64_t begin, std::int64_t end, float* dw);
 
 /// The plan for x: [B, H, W, C] and dy: [B, OH, OW, O].  requires  dilation[1] = 1.
 std::unique_ptr<WeightGradientPlan> make_weight_plan(const Shape& x, const Shape& dy,

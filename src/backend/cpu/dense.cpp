@@ -14,12 +14,6 @@
 namespace chainrule::cpu {
 namespace {
 
-std::int64_t columns_of(const Operand& x) { return x.shape().back(); }
-std::int64_t rows_of(const Operand& x) { return columns_of(x) == 0 ? 0 : x.size() / columns_of(x); }
-std::int64_t rows_per_chunk(std::int64_t columns) {
-  return std::max<std::int64_t>(1, kElementsPerChunk / std::max<std::int64_t>(1, columns));
-}
-
 // ── sum and max ──────────────────────────────────────────────────────────────
 
 // A reduction of neighbouring axes, as [outer, reduced, inner]; others are done axis by axis

@@ -189,11 +189,7 @@ class DepthwiseWeightPlan final : public WeightGradientPlan {
   }
   std::int64_t finishing_chunks() const override { return 1; }
   void finish(const float* partials, std::int64_t parts, std::int64_t, float* dw) const override {
-    std::copy_n(partials, partial_elements(), dw);
-    for (std::int64_t part = 1; part < parts; ++part) {
-      const float* const from = partials + part * partial_elements();
-      for (std::int64_t i = 0; i < partial_elements(); ++i) dw[i] += from[i];
-    }
+    join_partials(partials, parts, partial_elements(), 0, partial_elements(), dw);
   }
 
  private:

@@ -2,6 +2,7 @@
 // the slots through which they find their arrays.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -119,6 +120,15 @@ const Kernel* find_kernel(const Node& node);
 /// Large elementwise work is cut into pieces of this many elements: 64 KB an operand, and 2 µs of
 /// work against about 1 µs for waking a thread.
 constexpr std::int64_t kElementsPerChunk = 16384;
+
+/// An array as rows of its last axis, and how many of them make a piece.
+inline std::int64_t columns_of(const Operand& x) { return x.shape().back(); }
+inline std::int64_t rows_of(const Operand& x) {
+  return columns_of(x) == 0 ? 0 : x.size() / columns_of(x);
+}
+inline std::int64_t rows_per_chunk(std::int64_t columns) {
+  return std::max<std::int64_t>(1, kElementsPerChunk / std::max<std::int64_t>(1, columns));
+}
 
 /// Calls f(begin, end, worker) on fixed pieces of [0, count).
 template <typename F>

@@ -18,15 +18,6 @@ HWY_BEFORE_NAMESPACE();
 namespace chainrule::cpu {
 namespace HWY_NAMESPACE {
 
-struct SquareAbout {
-  float mean;
-  template <class Access>
-  HWY_INLINE V operator()(V v, std::size_t, Access) const {
-    const V deviation = hn::Sub(v, set(mean));
-    return hn::Mul(deviation, deviation);
-  }
-};
-
 void normalise_rows(const float* x, const float* gamma, const float* beta, float epsilon, float* y,
                     float* mean, float* scale, std::int64_t columns, std::int64_t begin,
                     std::int64_t end) {
@@ -36,7 +27,7 @@ void normalise_rows(const float* x, const float* gamma, const float* beta, float
     const float* const row = x + r * columns;
     float* const to = y + r * columns;
     const float middle = share * reduce_row(row, n, AddJoin{}, Identity{});
-    const float spread = share * reduce_row(row, n, AddJoin{}, SquareAbout{middle});
+    const float spread = share * reduce_row(row, n, AddJoin{}, SquaredDeviation{middle});
     const float factor = 1.0F / std::sqrt(spread + epsilon);
     mean[r] = middle;
     scale[r] = factor;
@@ -118,19 +109,13 @@ void layer_norm_gradient(const LayerNormGradient& arrays, std::int64_t columns, 
 
 namespace {
 
-std::int64_t columns_of(const Operand& x) { return x.shape().back(); }
-std::int64_t rows_of(const Operand& x) { return x.size() / columns_of(x); }
-std::int64_t rows_of_chunk(std::int64_t columns) {
-  return std::max<std::int64_t>(1, kElementsPerChunk / columns);
-}
-
 InstructionPtr lower_layer_norm(const Binding& binding) {
   return instruction(
       [x = binding.in[0], gamma = binding.in[1], beta = binding.in[2], y = binding.out[0],
        mean = binding.out[1], scale = binding.out[2],
        epsilon = static_cast<float>(binding.node.real("epsilon"))](const Machine& machine) {
         const std::int64_t columns = columns_of(x);
-        for_each_chunk(machine, rows_of(x), rows_of_chunk(columns),
+        for_each_chunk(machine, rows_of(x), rows_per_chunk(columns),
                        [&](std::int64_t begin, std::int64_t end, int) {
                          layer_norm(x.f32(), gamma.f32(), beta.f32(), epsilon, y.f32(), mean.f32(),
                                     scale.f32(), columns, begin, end);
@@ -141,7 +126,7 @@ InstructionPtr lower_layer_norm(const Binding& binding) {
 // Each chunk of rows has sums of its own, which are joined in order.
 InstructionPtr lower_layer_norm_gradient(const Binding& binding) {
   const std::int64_t columns = columns_of(binding.in[0]);
-  const std::int64_t rows = rows_of_chunk(columns);
+  const std::int64_t rows = rows_per_chunk(columns);
   const std::int64_t chunks = (rows_of(binding.in[0]) + rows - 1) / rows;
   const auto sums =
       std::make_shared<Tensor>(DType::kF32, Shape{std::max<std::int64_t>(1, chunks), 2 * columns});

@@ -125,7 +125,7 @@ void multiply_tile(const Tile& t) {
         } else {
           row[v] = hn::LoadU(d, b + v * kLanes);
         }
-        if constexpr (kVectors > 1) hwy::Prefetch(b + kPrefetchRows * ldb + v * kLanes);
+        hwy::Prefetch(b + kPrefetchRows * ldb + v * kLanes);
         if constexpr (kRead == Read::kCopying) hn::Store(row[v], d, packed + v * kLanes);
       }
       if constexpr (kRead == Read::kCopying) packed += kVectors * kLanes;

@@ -50,15 +50,6 @@ void moments_of_block(const float* x, std::int64_t rows, std::int64_t channels, 
   });
 }
 
-struct SquaredDeviation {
-  float mean;
-  template <class Access>
-  HWY_INLINE V operator()(V v, std::size_t, Access) const {
-    const V deviation = hn::Sub(v, set(mean));
-    return hn::Mul(deviation, deviation);
-  }
-};
-
 void variances_of_rows(const float* x, float* out, std::int64_t columns, std::int64_t begin,
                        std::int64_t end) {
   const auto n = static_cast<std::size_t>(columns);

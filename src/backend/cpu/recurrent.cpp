@@ -10,6 +10,7 @@
 
 #include "backend/cpu/instruction.h"
 #include "backend/cpu/move.h"
+#include "backend/cpu/pass.h"
 #include "backend/cpu/recurrent_kernels.h"
 
 namespace chainrule::cpu {
@@ -110,20 +111,6 @@ void pack_panel(const float* from, std::int64_t row_stride, std::int64_t column_
   const StridedCopy strided({k, columns}, {row_stride, column_stride}, {kPanel, 1});
   copy(strided, from, panel, 0, strided.size());
 }
-
-// Memory handed out piece by piece, each on a cache line.
-class Pieces {
- public:
-  std::int64_t take(std::int64_t floats) {
-    const std::int64_t at = used_;
-    used_ += (floats + 15) / 16 * 16;
-    return at;
-  }
-  std::size_t bytes() const { return static_cast<std::size_t>(used_) * sizeof(float); }
-
- private:
-  std::int64_t used_ = 0;
-};
 
 // ── forwards ─────────────────────────────────────────────────────────────────
 
@@ -421,19 +408,6 @@ class Backward {
 };
 
 // ── the table ────────────────────────────────────────────────────────────────
-
-template <typename Pass>
-InstructionPtr lower_pass(const Binding& binding, const Cell& cell) {
-  Pass pass(binding, cell);
-  const std::size_t shared = pass.shared_bytes();
-  const std::size_t scratch = pass.scratch_bytes();
-  const double flop = pass.flop();
-  InstructionPtr made = instruction(std::move(pass));
-  made->shared_bytes = shared;
-  made->scratch_bytes = scratch;
-  made->flop = flop;
-  return made;
-}
 
 constexpr int kGates = 1;  // the input over which a backward op may write its first output
 

@@ -48,6 +48,14 @@ struct Square {
     return hn::Mul(v, v);
   }
 };
+struct SquaredDeviation {
+  float mean;
+  template <class Access>
+  HWY_INLINE V operator()(V v, std::size_t, Access) const {
+    const V deviation = hn::Sub(v, set(mean));
+    return hn::Mul(deviation, deviation);
+  }
+};
 struct Vanish {
   template <class Access>
   HWY_INLINE V operator()(V v, std::size_t, Access) const {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "compiler/passes.h"
 #include "graph/op.h"
 #include "ops/window.h"
 
@@ -20,10 +21,7 @@ bool is_weight_gradient(const Node& node) {
 // A sum, mean or variance over all examples and all pixels for each channel.
 bool sums_channels(const Node& node) {
   if (!is(node, "sum") && !is(node, "mean") && !is(node, "variance")) return false;
-  const std::size_t rank = node.inputs[0].shape().size();
-  return rank >= 3 && node.integers("axes").size() == rank - 1 &&
-         node.integers("axes").front() == 0 &&
-         node.integers("axes").back() == static_cast<std::int64_t>(rank) - 2;
+  return reduces_to_channels(node);
 }
 
 bool makes_one_result_of_all(const Node& node) {

@@ -63,21 +63,12 @@ bool suits_winograd(const Window& window, std::int64_t inputs, const Shape& y) {
 // ── forward, and the gradient of the input ───────────────────────────────────
 
 WinogradPlan::WinogradPlan(const Shape& x, const Shape& y, const Window& window, bool gradient)
-    : x_(x), y_(y), window_(window), gradient_(gradient) {
+    : BandedPlan(y, 2), x_(x), window_(window), gradient_(gradient) {
   const std::int64_t tiles_in_row = tiles_of(y[2]);
-  band_rows_ = 2 * tiles_of(rows_of_band(y[0], y[1], y[2] * y[3]));
-  bands_ = divide_up(y[1], band_rows_);
   const std::int64_t tiles = kFloatsOfTiles / (kPositions * (x[3] + y[3]));
   tile_rows_ = std::clamp<std::int64_t>(tiles / tiles_in_row, 1, band_rows_ / 2);
   zeros_ = Tensor(DType::kF32, {x[2] * x[3]});
   panels_ = Tensor(DType::kF32, {kPositions, divide_up(y[3], kPanelColumns), x[3], kPanelColumns});
-}
-
-Rectangle WinogradPlan::block(std::int64_t chunk) const {
-  const std::int64_t image = chunk / bands_;
-  const std::int64_t first = chunk % bands_ * band_rows_;
-  const std::int64_t rows = std::min(band_rows_, y_[1] - first);
-  return {(image * y_[1] + first) * y_[2], rows * y_[2], 0, y_[3]};
 }
 
 std::size_t WinogradPlan::scratch_bytes() const {
@@ -103,9 +94,8 @@ void WinogradPlan::run(std::int64_t chunk, const float* x, const float*, float* 
   const std::int64_t out = y_[3];
   const std::int64_t width = y_[2];
   const std::int64_t in_row = tiles_of(width);
-  const std::int64_t first = chunk % bands_ * band_rows_;  // row of results
-  const std::int64_t rows = std::min(band_rows_, y_[1] - first);
-  const float* const image = x + chunk / bands_ * x_[1] * x_[2] * in;
+  const auto [image_index, first, rows] = band(chunk);
+  const float* const image = x + image_index * x_[1] * x_[2] * in;
   const float* const panels = panels_.values<float>().data();
   const std::int64_t panel_stride = panels_.bytes() / sizeof(float) / kPositions;
   auto* const before = reinterpret_cast<float*>(scratch);

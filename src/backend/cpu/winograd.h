@@ -13,15 +13,11 @@ namespace chainrule::cpu {
 bool suits_winograd(const Window& window, std::int64_t inputs, const Shape& y);
 
 /// conv2d, and with `gradient` conv2d_transpose of stride 1, as ConvolutionPlan.
-class WinogradPlan final : public ProductPlan {
+class WinogradPlan final : public BandedPlan {
  public:
   /// requires  suits_winograd(window, x[3], y).
   WinogradPlan(const Shape& x, const Shape& y, const Window& window, bool gradient);
 
-  std::int64_t columns() const override { return y_[3]; }
-  std::int64_t chunks() const override { return y_[0] * bands_; }
-  Rectangle block(std::int64_t chunk) const override;
-  std::int64_t largest_block() const override { return band_rows_ * y_[2] * y_[3]; }
   std::size_t scratch_bytes() const override;
   double flop() const override;  // of the direct sum
   void prepare(const float* weights, ThreadPool& pool) const override;
@@ -29,11 +25,9 @@ class WinogradPlan final : public ProductPlan {
            std::byte* scratch) const override;
 
  private:
-  Shape x_, y_;
+  Shape x_;
   Window window_;
   bool gradient_;
-  std::int64_t band_rows_;  // rows of results of one chunk, an even number
-  std::int64_t bands_;      // chunks of an image
   std::int64_t tile_rows_;  // that are transformed together
   Tensor zeros_;            // a row outside the image
   mutable Tensor panels_;   // the transformed kernels
