@@ -14,6 +14,7 @@
 #include "chainrule/nn.h"
 #include "chainrule/ops.h"
 #include "chainrule/program.h"
+#include "support/fixed_numbers.h"
 
 using namespace chainrule;
 using nlohmann::json;
@@ -22,23 +23,6 @@ namespace {
 
 Value sequence(Graph& graph, const std::string& name, Shape shape) {
   return graph.input(name, {DType::kF32, std::move(shape)});
-}
-
-TensorMap numbers_for(const Graph& graph) {
-  TensorMap feed;
-  double at = 0;
-  const auto fill = [&](const Value& v) {
-    std::vector<double> numbers;
-    for (std::int64_t i = 0; i < element_count(v.shape()); ++i) {
-      numbers.push_back(std::sin(0.7 * ++at));
-    }
-    feed[v.name()] = Tensor::of<double>(v.shape(), numbers);
-  };
-  for (const Value& v : graph.parameters()) fill(v);
-  for (const Value& v : graph.inputs()) {
-    if (v.dtype() == DType::kF32) fill(v);
-  }
-  return feed;
 }
 
 double largest_difference(const Tensor& a, const Tensor& b) {

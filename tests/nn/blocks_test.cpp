@@ -7,28 +7,13 @@
 #include "chainrule/error.h"
 #include "chainrule/nn.h"
 #include "chainrule/ops.h"
+#include "support/fixed_numbers.h"
 
 using namespace chainrule;
 
 namespace {
 
 Value rows(Graph& graph, Shape shape) { return graph.input("x", {DType::kF32, std::move(shape)}); }
-
-// Every parameter and x at fixed, unequal numbers.
-TensorMap numbers_for(const Graph& graph) {
-  TensorMap feed;
-  double at = 0;
-  const auto fill = [&](const Value& v) {
-    std::vector<double> numbers;
-    for (std::int64_t i = 0; i < element_count(v.shape()); ++i) {
-      numbers.push_back(std::sin(0.7 * ++at));
-    }
-    feed[v.name()] = Tensor::of<double>(v.shape(), numbers);
-  };
-  for (const Value& v : graph.inputs()) fill(v);
-  for (const Value& v : graph.parameters()) fill(v);
-  return feed;
-}
 
 double largest_difference(const Evaluation& run, Value a, Value b) {
   const Tensor left = run.value(a);
