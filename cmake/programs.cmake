@@ -4,7 +4,7 @@
 function(chainrule_program target)
   target_include_directories(${target} PRIVATE src)
   target_link_libraries(${target} PRIVATE
-    chainrule chainrule_warnings fmt::fmt-header-only nlohmann_json::nlohmann_json)
+    chainrule chainrule_warnings fmt::fmt nlohmann_json::nlohmann_json)
 endfunction()
 
 file(GLOB cli_sources CONFIGURE_DEPENDS src/cli/*.cpp)
@@ -13,6 +13,7 @@ if(cli_sources)
   add_executable(chainrule_cli ${cli_sources})
   set_target_properties(chainrule_cli PROPERTIES OUTPUT_NAME chainrule)
   chainrule_program(chainrule_cli)
+  build_quickly(chainrule_cli)
   target_link_libraries(chainrule_cli PRIVATE CLI11::CLI11)
 endif()
 

@@ -6,9 +6,10 @@ find_package(Python3 COMPONENTS Interpreter REQUIRED)
 file(GLOB_RECURSE test_sources CONFIGURE_DEPENDS tests/*_test.cpp tests/support/*.cpp)
 add_executable(chainrule_tests tests/main.cpp ${test_sources})
 chainrule_program(chainrule_tests)
+build_quickly(chainrule_tests <doctest/doctest.h>)
 target_include_directories(chainrule_tests PRIVATE tests)
-target_compile_definitions(chainrule_tests PRIVATE CHAINRULE_SOURCE_DIR="${PROJECT_SOURCE_DIR}"
-  CHAINRULE_PYTHON="${Python3_EXECUTABLE}")
+set_source_files_properties(tests/support/places.cpp PROPERTIES COMPILE_DEFINITIONS
+  "CHAINRULE_SOURCE_DIR=\"${PROJECT_SOURCE_DIR}\";CHAINRULE_PYTHON=\"${Python3_EXECUTABLE}\"")
 target_link_libraries(chainrule_tests PRIVATE chainrule_workloads hwy::hwy Threads::Threads)
 add_test(NAME chainrule_tests COMMAND chainrule_tests)
 

@@ -1,9 +1,9 @@
 // The nearest known word by edit distance, in which two swapped neighbours count as one mistake.
 #include "base/nearest.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+
+#include "base/format.h"
 
 namespace chainrule {
 namespace {
@@ -61,7 +61,7 @@ std::string unknown_name(std::string_view what, std::string_view word,
                          const std::vector<std::string>& known) {
   const std::string hint = did_you_mean(word, known);
   return fmt::format("unknown {} \"{}\"{} There are: {}", what, word, hint.empty() ? "." : hint,
-                     fmt::join(known, ", "));
+                     joined(known, ", "));
 }
 
 }  // namespace chainrule

@@ -2,12 +2,11 @@
 // written here, once, so that all of them speak alike.
 #include "chainrule/phrase.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <charconv>
 #include <cmath>
 
+#include "base/format.h"
 #include "base/nearest.h"
 #include "base/phrase_rules.h"
 #include "chainrule/error.h"

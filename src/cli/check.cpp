@@ -2,13 +2,13 @@
 // reference does?
 #include "cli/check.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <cstdio>
 #include <memory>
 
+#include "base/format.h"
 #include "chainrule/gradient_check.h"
-#include "cli/commands.h"
+#include "cli/command.h"
 #include "cli/network_source.h"
 #include "cli/source.h"
 #include "explain/text_table.h"
@@ -73,8 +73,8 @@ std::string backend_report(const NetworkCheck& check) {
   return "the CPU in float32 against the reference in float64\n" + table.to_text();
 }
 
-void check_network_of(CLI::App& sub, CheckOptions& options) {
-  const NetworkSource source = read_network(sub, options.network);
+void check_network_of(Arguments& arguments, CheckOptions& options) {
+  const NetworkSource source = read_network(arguments, options.network);
   options.gradient.seed = options.network.seed;
   const NetworkCheck check = check_network(source.network, source.parameters, source.batch,
                                            {.gradient = options.gradient,
@@ -98,23 +98,27 @@ void check_network_of(CLI::App& sub, CheckOptions& options) {
 
 }  // namespace
 
-void add_check(CLI::App& app) {
-  auto options = std::make_shared<CheckOptions>();
-  CLI::App* sub = app.add_subcommand(
-      "check", "Check a network's gradients, or the backward pass of a NumPy file (FILE.py)");
-  add_network_options(*sub, options->network);
-  sub->add_option("--entries", options->gradient.entries,
-                  "Entries of each parameter to compare one by one: all, or as many at random")
-      ->check(CLI::Range(0, 1000000000))
-      ->capture_default_str();
-  sub->callback([sub, options] {
-    const std::string& what = options->network.network;
-    if (!what.ends_with(".py")) {
-      check_network_of(*sub, *options);
-    } else if (check_backprop(what) != 0) {
-      throw Error(what + ": the check failed");
-    }
-  });
+Command check_command() {
+  const auto options = std::make_shared<CheckOptions>();
+  Command command{
+      .name = "check",
+      .summary = "Check a network's gradients, or the backward pass of a NumPy file (FILE.py)",
+      .options = network_options(options->network),
+      .run = [options](Arguments& arguments) {
+        const std::string& what = options->network.network;
+        if (!what.ends_with(".py")) {
+          check_network_of(arguments, *options);
+        } else if (check_backprop(what) != 0) {
+          throw Error(what + ": the check failed");
+        }
+      }};
+  command.options.push_back(
+      {.name = "--entries",
+       .value = &options->gradient.entries,
+       .help = "Entries of each parameter to compare one by one: all, or as many at random",
+       .range = between(0, 1000000000),
+       .shows_default = true});
+  return command;
 }
 
 }  // namespace chainrule::cli

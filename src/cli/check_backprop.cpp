@@ -1,9 +1,8 @@
 // chainrule check backprop.py: the verdict on each hand-written gradient line.
-#include <fmt/format.h>
-
 #include <fstream>
 #include <iterator>
 
+#include "base/format.h"
 #include "chainrule/backprop_check.h"
 #include "chainrule/error.h"
 #include "cli/check.h"

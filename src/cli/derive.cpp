@@ -1,17 +1,16 @@
 // chainrule derive: a forward pass in NumPy, and how its gradients come about; or the same program
 // with its backward pass, in another language if need be.
-#include <fmt/format.h>
-
 #include <filesystem>
 #include <fstream>
 #include <iostream>
 #include <sstream>
 
+#include "base/format.h"
 #include "chainrule/derivation.h"
 #include "chainrule/emit.h"
 #include "chainrule/error.h"
 #include "chainrule/numpy_program.h"
-#include "cli/commands.h"
+#include "cli/command.h"
 
 namespace chainrule::cli {
 namespace {
@@ -99,7 +98,7 @@ std::string derived(const DeriveOptions& options) {
   return to_text(derivation);
 }
 
-void derive_command(const DeriveOptions& options) {
+void write_derivation(const DeriveOptions& options) {
   const std::string text = derived(options);
   if (options.output.empty() || options.output == "-") {
     fmt::print("{}", text);
@@ -114,25 +113,40 @@ void derive_command(const DeriveOptions& options) {
 
 }  // namespace
 
-void add_derive(CLI::App& app) {
-  auto options = std::make_shared<DeriveOptions>();
-  CLI::App* sub = app.add_subcommand("derive", "Derive the gradients of a forward pass in NumPy");
-  sub->add_option("file", options->file, "Python file, or - for standard input")->required();
-  auto* latex = sub->add_flag("--latex", options->latex, "As a document for pdflatex");
-  auto* html = sub->add_flag("--html", options->html, "As one self-contained page");
-  auto* emit = sub->add_option("--emit", options->emit,
-                               "The program with its backward pass: numpy, pytorch or c")
-                   ->check(CLI::IsMember({"numpy", "pytorch", "c"}));
-  latex->excludes(html)->excludes(emit);
-  html->excludes(emit);
-  sub->add_option("--loss", options->loss, "Name of the scalar to differentiate");
-  sub->add_option("--wrt", options->wrt, "Names to differentiate for; all parameters if none")
-      ->delimiter(',');
-  sub->add_option("--shape", options->shapes,
-                  "Shape of an array that the file does not define: "
-                  "X=3,2");
-  sub->add_option("-o,--output", options->output, "File to write instead of standard output");
-  sub->callback([options] { derive_command(*options); });
+Command derive_command() {
+  const auto options = std::make_shared<DeriveOptions>();
+  return {.name = "derive",
+          .summary = "Derive the gradients of a forward pass in NumPy",
+          .options = {{.name = "file",
+                       .value = &options->file,
+                       .help = "Python file, or - for standard input",
+                       .required = true},
+                      {.name = "--latex",
+                       .value = &options->latex,
+                       .help = "As a document for pdflatex",
+                       .excludes = {"--html", "--emit"}},
+                      {.name = "--html",
+                       .value = &options->html,
+                       .help = "As one self-contained page",
+                       .excludes = {"--emit"}},
+                      {.name = "--emit",
+                       .value = &options->emit,
+                       .help = "The program with its backward pass: numpy, pytorch or c",
+                       .one_of = {"numpy", "pytorch", "c"}},
+                      {.name = "--loss",
+                       .value = &options->loss,
+                       .help = "Name of the scalar to differentiate"},
+                      {.name = "--wrt",
+                       .value = &options->wrt,
+                       .help = "Names to differentiate for; all parameters if none",
+                       .list = true},
+                      {.name = "--shape",
+                       .value = &options->shapes,
+                       .help = "Shape of an array that the file does not define: X=3,2"},
+                      {.name = "-o,--output",
+                       .value = &options->output,
+                       .help = "File to write instead of standard output"}},
+          .run = [options](Arguments&) { write_derivation(*options); }};
 }
 
 }  // namespace chainrule::cli

@@ -1,8 +1,8 @@
 // chainrule evaluate: how good a saved model is on a table.
-#include <fmt/format.h>
-
+#include "base/format.h"
 #include "chainrule/model.h"
-#include "cli/commands.h"
+#include "cli/command.h"
+#include "cli/option_values.h"
 #include "cli/source.h"
 
 namespace chainrule::cli {
@@ -28,17 +28,19 @@ void evaluate(const EvaluateOptions& options) {
 
 }  // namespace
 
-void add_evaluate(CLI::App& app) {
-  auto options = std::make_shared<EvaluateOptions>();
-  CLI::App* sub = app.add_subcommand("evaluate", "Measure a model on rows whose target is known");
-  sub->add_option("model", options->model, "Model file")->required();
-  sub->add_option("data", options->data,
-                  "CSV file, built-in data set, folder of images, or - for standard input")
-      ->required();
-  sub->add_option("--threads", options->threads, "Threads; 0 is one a core")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
-  sub->callback([options] { evaluate(*options); });
+Command evaluate_command() {
+  const auto options = std::make_shared<EvaluateOptions>();
+  return {.name = "evaluate",
+          .summary = "Measure a model on rows whose target is known",
+          .options =
+              {{.name = "model", .value = &options->model, .help = "Model file", .required = true},
+               {.name = "data",
+                .value = &options->data,
+                .help = "CSV file, built-in data set, folder of images, or - for standard "
+                        "input",
+                .required = true},
+               threads_option(options->threads)},
+          .run = [options](Arguments&) { evaluate(*options); }};
 }
 
 }  // namespace chainrule::cli

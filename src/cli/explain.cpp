@@ -1,11 +1,10 @@
 // chainrule explain: one training step of a network, in numbers and formulas.
-#include <fmt/format.h>
-
 #include <memory>
 
 #include "base/atomic_file.h"
+#include "base/format.h"
 #include "chainrule/trace_text.h"
-#include "cli/commands.h"
+#include "cli/command.h"
 #include "cli/network_source.h"
 
 namespace chainrule::cli {
@@ -26,8 +25,8 @@ void write_page(const std::string& path, const Trace& step) {
   fmt::print("page     {}\n", path);
 }
 
-void explain(CLI::App& sub, ExplainOptions& options) {
-  const NetworkSource source = read_network(sub, options.network);
+void explain(Arguments& arguments, ExplainOptions& options) {
+  const NetworkSource source = read_network(arguments, options.network);
   const UpdateOptions& update = options.network.update;
   const Trace step = trace(source.network, source.parameters, source.batch,
                            {.optimizer = optimizer_of(update),
@@ -47,19 +46,26 @@ void explain(CLI::App& sub, ExplainOptions& options) {
 
 }  // namespace
 
-void add_explain(CLI::App& app) {
-  auto options = std::make_shared<ExplainOptions>();
+Command explain_command() {
+  const auto options = std::make_shared<ExplainOptions>();
   options->network.rows = 3;
-  CLI::App* sub = app.add_subcommand(
-      "explain", "Show one training step: every value, every gradient, formula and numbers");
-  add_network_options(*sub, options->network);
-  sub->add_option("--weight", options->weight,
-                  "Expand one weight's derivative into all paths to the loss, as 1.weight[0,2] or "
-                  "W1[0,2]");
-  sub->add_flag("--step", options->text.update,
-                "Show the parameters and the loss after the step too");
-  sub->add_option("--html", options->html, "Write the step as a page to this file instead");
-  sub->callback([sub, options] { explain(*sub, *options); });
+  Command command{
+      .name = "explain",
+      .summary = "Show one training step: every value, every gradient, formula and numbers",
+      .options = network_options(options->network),
+      .run = [options](Arguments& arguments) { explain(arguments, *options); }};
+  command.options.push_back(
+      {.name = "--weight",
+       .value = &options->weight,
+       .help = "Expand one weight's derivative into all paths to the loss, as 1.weight[0,2] or "
+               "W1[0,2]"});
+  command.options.push_back({.name = "--step",
+                             .value = &options->text.update,
+                             .help = "Show the parameters and the loss after the step too"});
+  command.options.push_back({.name = "--html",
+                             .value = &options->html,
+                             .help = "Write the step as a page to this file instead"});
+  return command;
 }
 
 }  // namespace chainrule::cli

@@ -1,16 +1,15 @@
 // chainrule generate: a model of characters writes on, one character after the other.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
 
+#include "base/format.h"
 #include "base/philox.h"
 #include "chainrule/error.h"
 #include "chainrule/model.h"
 #include "chainrule/program.h"
 #include "chainrule/text.h"
-#include "cli/commands.h"
+#include "cli/command.h"
 
 namespace chainrule::cli {
 namespace {
@@ -134,23 +133,33 @@ void generate(const GenerateOptions& options) {
 
 }  // namespace
 
-void add_generate(CLI::App& app) {
-  auto options = std::make_shared<GenerateOptions>();
-  CLI::App* sub = app.add_subcommand("generate", "Let a model of characters write");
-  sub->add_option("model", options->model, "Model file")->required();
-  sub->add_option("--prompt", options->prompt, "Text to go on from");
-  sub->add_option("--length", options->length, "Characters to write (a model of texts)")
-      ->check(CLI::Range(1, 10000000))
-      ->capture_default_str();
-  sub->add_option("--words", options->words, "Words to write (a model of words)")
-      ->check(CLI::Range(1, 10000000))
-      ->capture_default_str();
-  sub->add_option("--temperature", options->temperature,
-                  "Below 1 the likely becomes likelier; 0 takes the likeliest each time")
-      ->check(CLI::Range(0.0, 100.0))
-      ->capture_default_str();
-  sub->add_option("--seed", options->seed, "Of the draws")->capture_default_str();
-  sub->callback([options] { generate(*options); });
+Command generate_command() {
+  const auto options = std::make_shared<GenerateOptions>();
+  return {.name = "generate",
+          .summary = "Let a model of characters write",
+          .options =
+              {{.name = "model", .value = &options->model, .help = "Model file", .required = true},
+               {.name = "--prompt", .value = &options->prompt, .help = "Text to go on from"},
+               {.name = "--length",
+                .value = &options->length,
+                .help = "Characters to write (a model of texts)",
+                .range = between(1, 10000000),
+                .shows_default = true},
+               {.name = "--words",
+                .value = &options->words,
+                .help = "Words to write (a model of words)",
+                .range = between(1, 10000000),
+                .shows_default = true},
+               {.name = "--temperature",
+                .value = &options->temperature,
+                .help = "Below 1 the likely becomes likelier; 0 takes the likeliest each time",
+                .range = between(0, 100),
+                .shows_default = true},
+               {.name = "--seed",
+                .value = &options->seed,
+                .help = "Of the draws",
+                .shows_default = true}},
+          .run = [options](Arguments&) { generate(*options); }};
 }
 
 }  // namespace chainrule::cli

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "chainrule/error.h"
-#include "cli/commands.h"
+#include "cli/command.h"
 
 namespace {
 
@@ -23,25 +23,10 @@ int complain(std::string message, int code) {
 }
 
 int run(int argc, char** argv) {
-  CLI::App app("chainrule trains neural networks by backpropagation and shows its working.");
-  app.name("chainrule");
-  app.require_subcommand(1);
-  chainrule::cli::add_train(app);
-  chainrule::cli::add_evaluate(app);
-  chainrule::cli::add_predict(app);
-  chainrule::cli::add_generate(app);
-  chainrule::cli::add_datasets(app);
-  chainrule::cli::add_derive(app);
-  chainrule::cli::add_check(app);
-  chainrule::cli::add_explain(app);
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help
-    const auto chosen = app.get_subcommands();
-    const std::string of = chosen.empty() ? "" : " " + chosen.front()->get_name();
-    return complain(std::string(error.what()) + "; see chainrule" + of + " --help", kUsage);
-  }
+  using namespace chainrule::cli;
+  run_command_line(argc, argv,
+                   {train_command(), evaluate_command(), predict_command(), generate_command(),
+                    datasets_command(), derive_command(), check_command(), explain_command()});
   if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
     return complain("standard output cannot be written", kFailure);
   }

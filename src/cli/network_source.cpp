@@ -1,11 +1,10 @@
 // One question for both subcommands: what network, with which weights, on which rows.
 #include "cli/network_source.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <filesystem>
 
+#include "base/format.h"
 #include "base/phrase_rules.h"
 #include "chainrule/model.h"
 #include "chainrule/random.h"
@@ -145,38 +144,48 @@ NetworkSource from_model_file(NetworkOptions& options) {
 
 }  // namespace
 
-void add_network_options(CLI::App& sub, NetworkOptions& options) {
-  sub.add_option(
-      "network", options.network,
-      "Layers, as \"linear 4, tanh, linear 3\"; a TOML file with these options as keys; or "
-      "a model file (*.safetensors)");
-  sub.add_option("--model", options.model, "Layers, in the place of NETWORK");
-  sub.add_option("--data", options.table.data,
-                 "CSV file, or a built-in data set (default: random rows)");
-  add_table_options(sub, options.table);
-  sub.add_option("--rows", options.rows, "Rows of the batch, evenly spaced over the data")
-      ->check(CLI::Range(1, 1000000))
-      ->capture_default_str();
-  sub.add_option(
-      "--input", options.input,
-      "Shape of one random example, as 4 or 8x8 (default: what the first layer says, or 4)");
-  sub.add_option("--classes", options.classes,
-                 "Classes of the random target; 0 is a number (default: as many as outputs)")
-      ->check(CLI::Range(0, 1000000));
-  sub.add_option("--init", options.init,
-                 "First weights: he_normal, xavier_uniform, normal:0.01, … (default: by layer)");
-  add_update_options(sub, options.update);
-  sub.add_option("--seed", options.seed, "Of the first weights, random rows and dropout")
-      ->capture_default_str();
-  sub.add_option("--threads", options.threads, "Threads; 0 is one a core")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
+std::vector<Option> network_options(NetworkOptions& options) {
+  std::vector<Option> list{
+      {.name = "network",
+       .value = &options.network,
+       .help = "Layers, as \"linear 4, tanh, linear 3\"; a TOML file with these options as keys; "
+               "or a model file (*.safetensors)"},
+      {.name = "--model", .value = &options.model, .help = "Layers, in the place of NETWORK"},
+      {.name = "--data",
+       .value = &options.table.data,
+       .help = "CSV file, or a built-in data set (default: random rows)"}};
+  append(list, table_options(options.table));
+  append(list,
+         {{.name = "--rows",
+           .value = &options.rows,
+           .help = "Rows of the batch, evenly spaced over the data",
+           .range = between(1, 1000000),
+           .shows_default = true},
+          {.name = "--input",
+           .value = &options.input,
+           .help = "Shape of one random example, as 4 or 8x8 (default: what the first layer says, "
+                   "or 4)"},
+          {.name = "--classes",
+           .value = &options.classes,
+           .help = "Classes of the random target; 0 is a number (default: as many as outputs)",
+           .range = between(0, 1000000)},
+          {.name = "--init",
+           .value = &options.init,
+           .help = "First weights: he_normal, xavier_uniform, normal:0.01, … (default: by "
+                   "layer)"}});
+  append(list, update_options(options.update));
+  append(list, {{.name = "--seed",
+                 .value = &options.seed,
+                 .help = "Of the first weights, random rows and dropout",
+                 .shows_default = true},
+                threads_option(options.threads)});
+  return list;
 }
 
-NetworkSource read_network(CLI::App& sub, NetworkOptions& options) {
+NetworkSource read_network(Arguments& arguments, NetworkOptions& options) {
   if (is_toml(options.network)) {
     const std::string path = options.network;
-    fill_from_toml(sub, path);
+    fill_from_toml(arguments, path);
     if (options.model.empty() && options.network == path) {
       throw UsageError(path + ": \"model\" is missing: the layers, as model = \"linear 3\"");
     }

@@ -2,8 +2,6 @@
 // data set or random numbers.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -28,8 +26,8 @@ struct NetworkOptions {
   int threads = 0;
 };
 
-/// Adds these options to a subcommand; the network is its positional argument.
-void add_network_options(CLI::App& sub, NetworkOptions& options);
+/// The options that fill `options`; the network is told by its position.
+std::vector<Option> network_options(NetworkOptions& options);
 
 /// A network, its weights and one batch.
 struct NetworkSource {
@@ -44,10 +42,10 @@ struct NetworkSource {
 /// Reads what `options` name. Of a data set, `rows` rows evenly spaced are taken, so that a table
 /// sorted by class shows them all.
 ///
-/// `sub` is the subcommand whose options a TOML file fills.
+/// `arguments` are the options that a TOML file fills.
 /// throws  UsageError for an unknown layer, key, data set or column, each with the nearest known;
 ///         FileError and DataError as the readers do; ShapeError when network and data do not fit.
-NetworkSource read_network(CLI::App& sub, NetworkOptions& options);
+NetworkSource read_network(Arguments& arguments, NetworkOptions& options);
 
 /// The first lines of a report: what network, which weights, which batch.
 std::string headline(const NetworkSource& source);

@@ -1,38 +1,44 @@
 // Shared options and their values.
 #include "cli/option_values.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
-#include "base/phrase_rules.h"
+#include "base/format.h"
 #include "cli/source.h"
 
 namespace chainrule::cli {
 
-CLI::Validator finite_number(bool zero_too) {
-  const std::string what = zero_too ? "a number, at least 0" : "a positive number";
-  return CLI::Validator(
-      [what, zero_too](std::string& text) {
-        double value = 0;
-        const bool good = parse_number(text, value) && (zero_too ? value >= 0 : value > 0);
-        return good ? std::string() : fmt::format("expected {}, got \"{}\"", what, text);
-      },
-      "NUMBER");
+Option threads_option(int& threads) {
+  return {.name = "--threads",
+          .value = &threads,
+          .help = "Threads; 0 is one a core",
+          .range = between(0, 1024),
+          .shows_default = true};
 }
 
-void add_table_options(CLI::App& sub, TableOptions& options) {
-  sub.add_option("--target", options.target,
-                 "Column to predict, by name or number from 1 (built-in: the last)");
-  sub.add_option("--task", options.task, "What the target is")
-      ->check(CLI::IsMember({"auto", "classification", "regression"}))
-      ->capture_default_str();
-  sub.add_option("--missing", options.missing, "Cells that mean \"missing\", as in --missing ?,n/a")
-      ->delimiter(',');
-  sub.add_option("--drop", options.drop, "Columns to leave out")->delimiter(',');
-  sub.add_option("--header", options.header, "Whether the first line names the columns")
-      ->check(CLI::IsMember({"auto", "yes", "no"}))
-      ->capture_default_str();
+void append(std::vector<Option>& options, const std::vector<Option>& more) {
+  options.insert(options.end(), more.begin(), more.end());
+}
+
+std::vector<Option> table_options(TableOptions& options) {
+  return {{.name = "--target",
+           .value = &options.target,
+           .help = "Column to predict, by name or number from 1 (built-in: the last)"},
+          {.name = "--task",
+           .value = &options.task,
+           .help = "What the target is",
+           .one_of = {"auto", "classification", "regression"},
+           .shows_default = true},
+          {.name = "--missing",
+           .value = &options.missing,
+           .help = "Cells that mean \"missing\", as in --missing ?,n/a",
+           .list = true},
+          {.name = "--drop", .value = &options.drop, .help = "Columns to leave out", .list = true},
+          {.name = "--header",
+           .value = &options.header,
+           .help = "Whether the first line names the columns",
+           .one_of = {"auto", "yes", "no"},
+           .shows_default = true}};
 }
 
 Task task_of(const TableOptions& options) {
@@ -60,19 +66,28 @@ std::pair<Table, std::string> load_with_target(const TableOptions& options) {
   return {std::move(table), std::move(last)};
 }
 
-void add_update_options(CLI::App& sub, UpdateOptions& options) {
-  sub.add_option("--optimizer", options.optimizer,
-                 "adadelta, adagrad, adam, adamw, lbfgs, lion, muon, nadam, rmsprop or sgd, with "
-                 "options as in \"sgd momentum=0.9 nesterov\" or \"adamw ema=0.999\"")
-      ->capture_default_str();
-  sub.add_option("--lr", options.lr, "Learning rate (default: the optimizer's usual one)")
-      ->check(finite_number(false));
-  sub.add_option("--clip-norm", options.clip.norm, "Largest norm of all gradients together")
-      ->check(finite_number(false));
-  sub.add_option("--clip-value", options.clip.value, "Largest element of a gradient")
-      ->check(finite_number(false));
-  sub.add_option("--weight-decay", options.weight_decay, "Pull of the weights towards 0")
-      ->check(finite_number(true));
+std::vector<Option> update_options(UpdateOptions& options) {
+  return {{.name = "--optimizer",
+           .value = &options.optimizer,
+           .help = "adadelta, adagrad, adam, adamw, lbfgs, lion, muon, nadam, rmsprop or sgd, with "
+                   "options as in \"sgd momentum=0.9 nesterov\" or \"adamw ema=0.999\"",
+           .shows_default = true},
+          {.name = "--lr",
+           .value = &options.lr,
+           .help = "Learning rate (default: the optimizer's usual one)",
+           .range = above(0)},
+          {.name = "--clip-norm",
+           .value = &options.clip.norm,
+           .help = "Largest norm of all gradients together",
+           .range = above(0)},
+          {.name = "--clip-value",
+           .value = &options.clip.value,
+           .help = "Largest element of a gradient",
+           .range = above(0)},
+          {.name = "--weight-decay",
+           .value = &options.weight_decay,
+           .help = "Pull of the weights towards 0",
+           .range = at_least(0)}};
 }
 
 Optimizer optimizer_of(const UpdateOptions& options) {

@@ -1,8 +1,6 @@
 // Options that several subcommands take, and how their texts are read.
 #pragma once
 
-#include <CLI/CLI.hpp>
-
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +8,7 @@
 #include "chainrule/data.h"
 #include "chainrule/error.h"
 #include "chainrule/optim.h"
+#include "cli/command.h"
 
 namespace chainrule::cli {
 
@@ -23,8 +22,10 @@ auto parsed(const std::string& option, Parse parse) {
   }
 }
 
-/// Finite and positive, or at least 0: CLI11's own checks let NaN and infinity pass.
-CLI::Validator finite_number(bool zero_too);
+/// --threads.
+Option threads_option(int& threads);
+
+void append(std::vector<Option>& options, const std::vector<Option>& more);
 
 /// How a table is read, as the options of a subcommand say it.
 struct TableOptions {
@@ -37,7 +38,7 @@ struct TableOptions {
 };
 
 /// --target, --task, --missing, --drop and --header; where the table is named is the subcommand's.
-void add_table_options(CLI::App& sub, TableOptions& options);
+std::vector<Option> table_options(TableOptions& options);
 
 Task task_of(const TableOptions& options);
 
@@ -55,7 +56,7 @@ struct UpdateOptions {
 };
 
 /// --optimizer, --lr, --clip-norm, --clip-value and --weight-decay.
-void add_update_options(CLI::App& sub, UpdateOptions& options);
+std::vector<Option> update_options(UpdateOptions& options);
 
 Optimizer optimizer_of(const UpdateOptions& options);
 

@@ -1,12 +1,12 @@
 // chainrule predict: raw rows in, a CSV file of answers out.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstdio>
 
 #include "base/atomic_file.h"
+#include "base/format.h"
 #include "chainrule/model.h"
-#include "cli/commands.h"
+#include "cli/command.h"
+#include "cli/option_values.h"
 #include "cli/source.h"
 
 namespace chainrule::cli {
@@ -72,19 +72,22 @@ void predict(const PredictOptions& options) {
 
 }  // namespace
 
-void add_predict(CLI::App& app) {
-  auto options = std::make_shared<PredictOptions>();
-  CLI::App* sub = app.add_subcommand("predict", "Apply a model to raw rows and write the answers");
-  sub->add_option("model", options->model, "Model file")->required();
-  sub->add_option("data", options->data,
-                  "CSV file with the columns that the model was trained on (the target may be "
-                  "absent), built-in data set, images, or - for standard input")
-      ->required();
-  sub->add_option("-o,--output", options->output, "CSV file to write (default: standard output)");
-  sub->add_option("--threads", options->threads, "Threads; 0 is one a core")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
-  sub->callback([options] { predict(*options); });
+Command predict_command() {
+  const auto options = std::make_shared<PredictOptions>();
+  return {.name = "predict",
+          .summary = "Apply a model to raw rows and write the answers",
+          .options =
+              {{.name = "model", .value = &options->model, .help = "Model file", .required = true},
+               {.name = "data",
+                .value = &options->data,
+                .help = "CSV file with the columns that the model was trained on (the target "
+                        "may be absent), built-in data set, images, or - for standard input",
+                .required = true},
+               {.name = "-o,--output",
+                .value = &options->output,
+                .help = "CSV file to write (default: standard output)"},
+               threads_option(options->threads)},
+          .run = [options](Arguments&) { predict(*options); }};
 }
 
 }  // namespace chainrule::cli

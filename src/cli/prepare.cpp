@@ -1,10 +1,9 @@
 // Rows from tables, images, texts and words, and the networks that suit them.
 #include "cli/prepare.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/images.h"
 #include "chainrule/text.h"
@@ -182,7 +181,7 @@ std::string inputs_text(const Encoder& encoder) {
   const Shape example = encoder.example_shape();
   switch (encoder.kind()) {
     case Encoder::Kind::kTable: return fmt::format("{} features", example[0]);
-    case Encoder::Kind::kImages: return fmt::format("images of {}", fmt::join(example, "×"));
+    case Encoder::Kind::kImages: return fmt::format("images of {}", joined(example, "×"));
     case Encoder::Kind::kText: return fmt::format("up to {} characters before each", example[0]);
     case Encoder::Kind::kWords: return fmt::format("the {} characters before", example[0]);
   }

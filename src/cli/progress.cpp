@@ -2,13 +2,14 @@
 // most ten times a second: so it does not flicker.
 #include "cli/progress.h"
 
-#include <fmt/format.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+
+#include "base/format.h"
 
 namespace chainrule::cli {
 namespace {

@@ -1,12 +1,11 @@
 // What train, evaluate and predict share: reading rows, applying a model, printing a result.
 #include "cli/source.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 
+#include "base/format.h"
 #include "base/nearest.h"
 #include "chainrule/error.h"
 #include "chainrule/images.h"

@@ -1,15 +1,15 @@
 // chainrule train: a table, images or a text in, a model file out.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 #include <iostream>
 
 #include "base/atomic_file.h"
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/model.h"
-#include "cli/commands.h"
+#include "cli/command.h"
 #include "cli/option_values.h"
 #include "cli/prepare.h"
 #include "cli/progress.h"
@@ -137,11 +137,11 @@ FitResult run_fit(const TrainOptions& options, const Prepared& data, Model& mode
   }
 }
 
-void read_toml(CLI::App& sub, const std::string& data) {
-  const std::filesystem::path file = data;  // the file fills the option that named it
-  fill_from_toml(sub, file.string());
-  if (data == file.string()) {
-    throw UsageError(file.string() + ": \"data\" is missing, as data = \"digits\"");
+// The file fills the option that named it.
+void read_toml(Arguments& arguments, const std::string& file) {
+  fill_from_toml(arguments, file);
+  if (arguments.given("data").front() == file) {
+    throw UsageError(file + ": \"data\" is missing, as data = \"digits\"");
   }
 }
 
@@ -192,61 +192,80 @@ void train(const TrainOptions& options) {
 
 }  // namespace
 
-void add_train(CLI::App& app) {
-  auto options = std::make_shared<TrainOptions>();
-  CLI::App* sub = app.add_subcommand("train", "Train a network on a table and save the model");
-  sub->add_option(
-         "data", options->data.table.data,
-         "CSV file, built-in data set (see datasets), folder of IDX files such as MNIST's, with "
-         "--context or --words a text, or a TOML file with these options as keys")
-      ->required();
-  add_table_options(*sub, options->data.table);
-  sub->add_option("--context", options->data.context,
-                  "Read the data as a text: predict each character from up to so many before it")
-      ->check(CLI::Range(1, 1000000));
-  sub->add_option("--words", options->data.words,
-                  "Read the data as words, one a line: predict each character from so many before")
-      ->check(CLI::Range(1, 1000));
-  sub->add_option(
-      "--model", options->model,
-      "Layers, as \"linear 128, relu, dropout 0.2, linear 10\" (default: by size of the "
-      "data)");
-  sub->add_option("--init", options->init,
-                  "First weights: he_normal, xavier_uniform, normal:0.01, … (default: by layer)");
-  sub->add_option("--epochs", options->epochs, "Passes over the data (default: some 3000 steps)")
-      ->check(CLI::Range(1, 1000000000));
-  sub->add_option("--batch", options->batch, "Rows a step (default: by number of rows)")
-      ->check(CLI::Range(1, 1000000000));
-  add_update_options(*sub, options->update);
-  sub->add_option("--schedule", options->schedule,
-                  "Of the learning rate: constant, cosine, exponential, linear, one_cycle, step, "
-                  "with options as in \"cosine warmup=100 min=0.01\" (default: cosine)");
-  sub->add_option("--label-smoothing", options->label_smoothing,
-                  "Share of each target that is spread over all classes, as in 0.1")
-      ->check(CLI::Range(0.0, 0.999));
-  sub->add_option("--mixup", options->mixup,
-                  "Mix rows with one another by shares from Beta(A, A), as in 0.2")
-      ->check(finite_number(true));
-  sub->add_option("--augment", options->augment,
-                  "Vary images: flip, crop PIXELS, shift PIXELS, as in \"flip, crop 4\"");
-  sub->add_option(
-      "--validation", options->data.validation,
-      "Share of the rows held out to test on (default: 0.2, the test files of images, or "
-      "the last 0.1 of a text)");
-  sub->add_option("--seed", options->data.seed,
-                  "Of the split, the first weights, the order and dropout")
-      ->capture_default_str();
-  sub->add_option("--threads", options->threads, "Threads; 0 is one a core")
-      ->check(CLI::Range(0, 1024))
-      ->capture_default_str();
-  sub->add_option("-o,--output", options->output, "Where the model is written")
-      ->capture_default_str();
-  sub->add_flag("--quiet", options->quiet, "Print nothing");
-  sub->footer("Layers:\n" + layer_reference());
-  sub->callback([sub, options] {
-    if (is_toml(options->data.table.data)) read_toml(*sub, options->data.table.data);
-    train(*options);
-  });
+Command train_command() {
+  const auto options = std::make_shared<TrainOptions>();
+  std::vector<Option> list{
+      {.name = "data",
+       .value = &options->data.table.data,
+       .help = "CSV file, built-in data set (see datasets), folder of IDX files such as MNIST's, "
+               "with --context or --words a text, or a TOML file with these options as keys",
+       .required = true}};
+  append(list, table_options(options->data.table));
+  append(list,
+         {{.name = "--context",
+           .value = &options->data.context,
+           .help = "Read the data as a text: predict each character from up to so many before it",
+           .range = between(1, 1000000)},
+          {.name = "--words",
+           .value = &options->data.words,
+           .help = "Read the data as words, one a line: predict each character from so many before",
+           .range = between(1, 1000)},
+          {.name = "--model",
+           .value = &options->model,
+           .help = "Layers, as \"linear 128, relu, dropout 0.2, linear 10\" (default: by size of "
+                   "the data)"},
+          {.name = "--init",
+           .value = &options->init,
+           .help = "First weights: he_normal, xavier_uniform, normal:0.01, … (default: by layer)"},
+          {.name = "--epochs",
+           .value = &options->epochs,
+           .help = "Passes over the data (default: some 3000 steps)",
+           .range = between(1, 1000000000)},
+          {.name = "--batch",
+           .value = &options->batch,
+           .help = "Rows a step (default: by number of rows)",
+           .range = between(1, 1000000000)}});
+  append(list, update_options(options->update));
+  append(list,
+         {{.name = "--schedule",
+           .value = &options->schedule,
+           .help = "Of the learning rate: constant, cosine, exponential, linear, one_cycle, step, "
+                   "with options as in \"cosine warmup=100 min=0.01\" (default: cosine)"},
+          {.name = "--label-smoothing",
+           .value = &options->label_smoothing,
+           .help = "Share of each target that is spread over all classes, as in 0.1",
+           .range = between(0, 0.999)},
+          {.name = "--mixup",
+           .value = &options->mixup,
+           .help = "Mix rows with one another by shares from Beta(A, A), as in 0.2",
+           .range = at_least(0)},
+          {.name = "--augment",
+           .value = &options->augment,
+           .help = "Vary images: flip, crop PIXELS, shift PIXELS, as in \"flip, crop 4\""},
+          {.name = "--validation",
+           .value = &options->data.validation,
+           .help = "Share of the rows held out to test on (default: 0.2, the test files of images, "
+                   "or the last 0.1 of a text)"},
+          {.name = "--seed",
+           .value = &options->data.seed,
+           .help = "Of the split, the first weights, the order and dropout",
+           .shows_default = true},
+          threads_option(options->threads),
+          {.name = "-o,--output",
+           .value = &options->output,
+           .help = "Where the model is written",
+           .shows_default = true},
+          {.name = "--quiet", .value = &options->quiet, .help = "Print nothing"}});
+  return {.name = "train",
+          .summary = "Train a network on a table and save the model",
+          .options = std::move(list),
+          .run =
+              [options](Arguments& arguments) {
+                const std::string data = options->data.table.data;
+                if (is_toml(data)) read_toml(arguments, data);
+                train(*options);
+              },
+          .footer = "Layers:\n" + layer_reference()};
 }
 
 }  // namespace chainrule::cli

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 #include <iterator>
-#include <nlohmann/json.hpp>
 
+#include "base/json.h"
 #include "chainrule/data.h"
 #include "chainrule/error.h"
 
@@ -21,9 +21,9 @@ Encoder::Kind kind_of(const std::string& name) {
   throw std::domain_error("unknown rows of \"" + name + '"');
 }
 
-nlohmann::json json_of(const Scaling& scaling) { return {scaling.mean, scaling.scale}; }
+Json json_of(const Scaling& scaling) { return {scaling.mean, scaling.scale}; }
 
-Scaling scaling_of(const nlohmann::json& pair) {
+Scaling scaling_of(const Json& pair) {
   const Scaling scaling{pair.at(0).get<double>(), pair.at(1).get<double>()};
   if (!std::isfinite(scaling.mean) || !std::isfinite(scaling.scale) || scaling.scale == 0) {
     throw std::domain_error("a scale that is zero or not finite");
@@ -34,46 +34,48 @@ Scaling scaling_of(const nlohmann::json& pair) {
 }  // namespace
 
 std::string Encoder::to_json() const {
-  nlohmann::ordered_json json;
-  json["version"] = kVersion;
-  json["task"] = task_ == Task::kClassification ? "classification" : "regression";
-  json["target"] = {{"column", target_}, {"place", target_place_}};
-  if (task_ == Task::kClassification) {
-    json["target"]["classes"] = classes_;
+  const bool classifies = task_ == Task::kClassification;
+  Json target = {{"column", target_}, {"place", target_place_}};
+  if (classifies) {
+    target.set("classes", classes_);
   } else {
-    json["target"]["scaling"] = json_of(target_scaling_);
+    target.set("scaling", json_of(target_scaling_));
   }
+  Json json = {{"version", kVersion},
+               {"task", classifies ? "classification" : "regression"},
+               {"target", target}};
   if (kind_ != Kind::kTable) {
-    json["of"] = kKinds[static_cast<std::size_t>(kind_)];
-    json["example"] = example_;
+    json.set("of", kKinds[static_cast<std::size_t>(kind_)]);
+    json.set("example", example_);
     return json.dump();
   }
-  json["columns"] = table_width_;
-  json["missing"] = missing_;
-  json["features"] = nlohmann::ordered_json::array();
+  Json features = Json::array();
   for (const Feature& feature : features_) {
-    nlohmann::ordered_json entry = {{"column", feature.column}, {"place", feature.place}};
+    Json entry = {{"column", feature.column}, {"place", feature.place}};
     if (feature.kind == ColumnKind::kText) {
-      entry["categories"] = feature.categories;
+      entry.set("categories", feature.categories);
     } else {
-      entry["scaling"] = json_of(feature.scaling);
-      entry["indicates_missing"] = feature.indicates_missing;
+      entry.set("scaling", json_of(feature.scaling));
+      entry.set("indicates_missing", feature.indicates_missing);
     }
-    json["features"].push_back(std::move(entry));
+    features.push_back(entry);
   }
+  json.set("columns", table_width_);
+  json.set("missing", missing_);
+  json.set("features", features);
   return json.dump();
 }
 
 Encoder Encoder::from_json(const std::string& text, const std::string& source) {
   Encoder encoder;
   try {
-    const nlohmann::json json = nlohmann::json::parse(text);
+    const Json json = Json::parse(text);
     const int version = json.at("version").get<int>();
     if (version != kVersion) {
       throw std::domain_error("version " + std::to_string(version) + ", expected " +
                               std::to_string(kVersion));
     }
-    const nlohmann::json& target = json.at("target");
+    const Json target = json.at("target");
     const std::string task = json.at("task").get<std::string>();
     if (task != "classification" && task != "regression") {
       throw std::domain_error("unknown task \"" + task + '"');
@@ -96,7 +98,7 @@ Encoder Encoder::from_json(const std::string& text, const std::string& source) {
     encoder.table_width_ = json.at("columns").get<std::size_t>();
     encoder.missing_ = json.at("missing").get<std::vector<std::string>>();
     bool places_fit = encoder.target_place_ < encoder.table_width_;
-    for (const nlohmann::json& entry : json.at("features")) {
+    for (const Json& entry : json.at("features").elements()) {
       Feature& feature = encoder.features_.emplace_back();
       feature.column = entry.at("column").get<std::string>();
       feature.place = entry.at("place").get<std::size_t>();
@@ -112,11 +114,7 @@ Encoder Encoder::from_json(const std::string& text, const std::string& source) {
     }
     if (!places_fit) throw std::domain_error("a column's place lies outside the table");
   } catch (const std::exception& error) {
-    const std::string what = error.what();
-    const std::size_t tag = what.starts_with('[') ? what.find("] ") : std::string::npos;
-    throw FileError(source + ": the encoder cannot be read: " +
-                        (tag == std::string::npos ? what : what.substr(tag + 2)),
-                    source);
+    throw FileError(source + ": the encoder cannot be read: " + error.what(), source);
   }
   return encoder;
 }

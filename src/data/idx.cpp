@@ -1,6 +1,5 @@
 // IDX: two zero bytes, the kind of number, the number of axes, the extents as big-endian 32-bit
 // integers, and the numbers, big-endian and row-major. zlib reads plain files like compressed ones.
-#include <fmt/format.h>
 #include <zlib.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/images.h"
 

@@ -1,12 +1,11 @@
 // The check of a hand-written backward pass, from the file to the report and the page.
 #include "chainrule/backprop_check.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/gradient.h"
 #include "explain/backprop_judge.h"

@@ -2,12 +2,11 @@
 // gradients that the program already has, so that it reads as a person would write it.
 #include "explain/backprop_correct.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cctype>
 #include <cmath>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"

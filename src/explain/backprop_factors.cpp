@@ -1,12 +1,12 @@
 // Factors: which are conventions that later lines make good, which are mistakes, and whose.
 #include "explain/backprop_verdicts.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <limits>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "graph/op.h"

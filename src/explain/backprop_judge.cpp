@@ -3,12 +3,11 @@
 // makes good is a convention and not a mistake.
 #include "explain/backprop_verdicts.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "explain/backprop_correct.h"

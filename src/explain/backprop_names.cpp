@@ -1,11 +1,10 @@
 // How people name gradients, and how what they have named is called in a sentence.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <cmath>
 
+#include "base/format.h"
 #include "explain/backprop_study.h"
 
 namespace chainrule::backprop {

@@ -1,9 +1,8 @@
 // The families of mistakes that concern what a line reads and how it joins it: the wrong operand,
 // transposes, axes, signs.
-#include <fmt/format.h>
-
 #include <algorithm>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "explain/backprop_mistakes.h"

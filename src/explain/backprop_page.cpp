@@ -1,9 +1,8 @@
 // The report of a check as a page of text.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
+#include "base/format.h"
 #include "chainrule/backprop_check.h"
 
 namespace chainrule {

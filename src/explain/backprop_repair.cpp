@@ -3,14 +3,13 @@
 // derivative.
 #include "explain/backprop_repair.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cctype>
 #include <map>
 #include <optional>
 #include <set>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "explain/backprop_study.h"
 

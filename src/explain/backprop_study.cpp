@@ -2,14 +2,13 @@
 // that are gradients, and the true gradients to hold them against.
 #include "explain/backprop_study.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <cmath>
 #include <limits>
 
+#include "base/format.h"
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
 #include "explain/backprop_activations.h"

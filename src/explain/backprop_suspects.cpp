@@ -1,9 +1,8 @@
 // The families of mistakes that concern the line as a whole, its activations and its terms.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "explain/backprop_activations.h"

@@ -1,12 +1,12 @@
 // Updates: whether each parameter moves down its own gradient.
 #include "explain/backprop_verdicts.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <cctype>
 #include <cmath>
 #include <limits>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "graph/op.h"

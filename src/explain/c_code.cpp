@@ -1,10 +1,10 @@
 // Statements of C as a tree, printed.
 #include "explain/c_code.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <utility>
+
+#include "base/format.h"
 
 namespace chainrule {
 namespace {

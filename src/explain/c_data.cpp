@@ -1,10 +1,10 @@
 // Numbers as C writes them: the shortest digits that read back as the same double.
 #include "explain/c_data.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
+
+#include "base/format.h"
 
 namespace chainrule {
 namespace {

@@ -2,12 +2,11 @@
 // a sum, a number that is read twice) is put into the block before it.
 #include "explain/c_loops.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <utility>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "explain/c_data.h"
 #include "ops/window.h"

@@ -2,10 +2,9 @@
 // they read best.
 #include "explain/code_lines.h"
 
-#include <fmt/format.h>
-
 #include <utility>
 
+#include "base/format.h"
 #include "graph/op.h"
 
 namespace chainrule {

@@ -1,8 +1,7 @@
 // A derivation as one page that needs nothing else: MathML, light and dark, from phone to desktop.
-#include <fmt/format.h>
-
 #include <set>
 
+#include "base/format.h"
 #include "chainrule/derivation.h"
 #include "explain/math_text.h"
 #include "explain/notation.h"

@@ -1,8 +1,7 @@
 // A derivation as a document for pdflatex: one paragraph a value, with amsmath.
-#include <fmt/format.h>
-
 #include <set>
 
+#include "base/format.h"
 #include "chainrule/derivation.h"
 #include "explain/math_text.h"
 #include "explain/notation.h"

@@ -1,9 +1,8 @@
 // A derivation for the terminal: one block a value, labels on the left, at most 100 columns.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <set>
 
+#include "base/format.h"
 #include "chainrule/derivation.h"
 
 namespace chainrule {

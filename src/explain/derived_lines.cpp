@@ -2,13 +2,12 @@
 // value; what remains of the graph is written down.
 #include "explain/derived_lines.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <regex>
 #include <set>
 #include <utility>
 
+#include "base/format.h"
 #include "chainrule/derivation.h"
 #include "chainrule/error.h"
 #include "chainrule/numpy_format.h"
@@ -26,7 +25,7 @@ constexpr std::int64_t kLongestLiteral = 1000;
 std::size_t id(const Value& v) { return static_cast<std::size_t>(v.node().id); }
 
 std::string tuple(const Shape& shape) {
-  return fmt::format("({}{})", fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+  return fmt::format("({}{})", joined(shape, ", "), shape.size() == 1 ? "," : "");
 }
 
 Pattern product_in_style(const Node& node, ProductStyle style) {

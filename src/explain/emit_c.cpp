@@ -1,13 +1,12 @@
 // A graph as one C99 file: what the arrays are, three functions, and the numbers to begin with.
 #include "chainrule/emit.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <map>
 #include <utility>
 #include <vector>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/simplify.h"
 #include "compiler/passes.h"
@@ -249,7 +248,7 @@ class CFile {
           comment(parameter.name(), "←", formula, parameter.shape()) +
           code_of([&](CBlock& b) { loops.compute_into(name(parameter), next, b); }));
     }
-    return fmt::format("\nvoid {}(void) {{\n{}}}\n", title, fmt::join(paragraphs, "\n"));
+    return fmt::format("\nvoid {}(void) {{\n{}}}\n", title, joined(paragraphs, "\n"));
   }
 
   std::string main_function() const {

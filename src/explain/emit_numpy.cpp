@@ -1,13 +1,12 @@
 // A NumPy file completed: the lines that derive and apply the gradients, put where they belong, in
 // the style of the file. Not a character of the author's own lines changes, except that a backward
 // pass and an update that stand there already become comments.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
 
+#include "base/format.h"
 #include "chainrule/derivation.h"
 #include "chainrule/emit.h"
 #include "chainrule/error.h"

@@ -1,10 +1,10 @@
 // A check of the derivation against PyTorch's autograd: the same forward pass twice over, once
 // differentiated by PyTorch and once by the formulas.
-#include <fmt/format.h>
-
 #include <algorithm>
+#include <cmath>
 #include <set>
 
+#include "base/format.h"
 #include "chainrule/emit.h"
 #include "chainrule/error.h"
 #include "chainrule/numpy_format.h"
@@ -73,7 +73,7 @@ std::string filled(const Value& v, const Tensor& tensor, bool is_parameter) {
   const bool zeros = std::all_of(values.begin(), values.end(), [](double x) { return x == 0; });
   const std::string dtype = integer ? "torch.int64" : "torch.float64";
   if (zeros && !v.shape().empty()) {
-    return fmt::format("{} = torch.zeros({}, dtype={}{})\n", v.name(), fmt::join(v.shape(), ", "),
+    return fmt::format("{} = torch.zeros({}, dtype={}{})\n", v.name(), joined(v.shape(), ", "),
                        dtype, grad);
   }
   const std::string numbers = Rows(tensor, v.shape(), integer).text();

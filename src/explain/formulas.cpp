@@ -1,8 +1,7 @@
 // A graph as lines of mathematics, one for each value that has a name, and their shapes.
-#include <fmt/format.h>
-
 #include <algorithm>
 
+#include "base/format.h"
 #include "chainrule/explain.h"
 #include "compiler/passes.h"
 #include "explain/notation.h"

@@ -3,12 +3,11 @@
 // wrong. At a kink there is nothing to compare with, so the comparison is made a little beside it.
 #include "chainrule/gradient_check.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
+#include "base/format.h"
 #include "chainrule/gradient.h"
 #include "chainrule/random.h"
 #include "explain/entry.h"

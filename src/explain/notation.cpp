@@ -2,14 +2,13 @@
 // ops; here are only parentheses, broadcasting and the choice of what gets a line of its own.
 #include "explain/notation.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cctype>
 #include <cmath>
 #include <optional>
 #include <set>
 
+#include "base/format.h"
 #include "chainrule/numpy_format.h"
 #include "chainrule/simplify.h"
 #include "compiler/passes.h"
@@ -67,7 +66,7 @@ bool has_suffix(std::string_view text, const Place& place) {
   return false;
 }
 
-Shape joined(const Shape& a, const Shape& b) {
+Shape both(const Shape& a, const Shape& b) {
   Shape shape = a.size() < b.size() ? b : a;
   const Shape& shorter = a.size() < b.size() ? a : b;
   const std::size_t leading = shape.size() - shorter.size();
@@ -78,7 +77,7 @@ Shape joined(const Shape& a, const Shape& b) {
 }
 
 std::string shape_text(const Shape& shape) {
-  return fmt::format("({}{})", fmt::join(shape, ", "), shape.size() == 1 ? "," : "");
+  return fmt::format("({}{})", joined(shape, ", "), shape.size() == 1 ? "," : "");
 }
 
 const Spelling& spelling(const Op& op, Notation notation) {
@@ -319,7 +318,7 @@ Writer::Formula Writer::formula(const Value& v) const {
       const Value& input = node.inputs[place->input()];
       Formula f = reference(input);
       if (elementwise) {
-        result.shape = joined(result.shape, f.shape);
+        result.shape = both(result.shape, f.shape);
       } else {
         f = stretched(std::move(f), input);
       }

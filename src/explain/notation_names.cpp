@@ -1,11 +1,10 @@
 // Names and numbers in each notation.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <cctype>
 #include <cmath>
 
+#include "base/format.h"
 #include "chainrule/numpy_format.h"
 #include "explain/notation.h"
 

@@ -3,7 +3,6 @@
 #include <array>
 #include <bit>
 #include <cstring>
-#include <nlohmann/json.hpp>
 #include <string_view>
 
 #include "chainrule/trace.h"
@@ -16,8 +15,6 @@ extern const std::string_view kPageCss;
 extern const std::string_view kPageJs;
 
 namespace {
-
-using nlohmann::json;
 
 std::string base64(std::string_view bytes) {
   constexpr std::string_view kDigits =
@@ -50,7 +47,7 @@ const char* to_string(TracePart part) {
   return kNames[static_cast<std::size_t>(part)];
 }
 
-json value_json(const TraceValue& v) {
+Json value_json(const TraceValue& v) {
   return {{"name", v.name},
           {"formula", v.formula},
           {"part", to_string(v.part)},
@@ -62,7 +59,7 @@ json value_json(const TraceValue& v) {
           {"recipe", page_recipe(v)}};
 }
 
-json layer_json(const TraceLayer& layer) {
+Json layer_json(const TraceLayer& layer) {
   return {{"number", layer.number},
           {"text", layer.text},
           {"input", layer.input},
@@ -70,32 +67,45 @@ json layer_json(const TraceLayer& layer) {
           {"parameters", layer.parameters}};
 }
 
-json trace_json(const Trace& trace) {
-  json values = json::array();
+Json stage_json(const PageStage& stage) {
+  return {{"kind", stage.kind},   {"mark", stage.mark}, {"layer", stage.layer},
+          {"title", stage.title}, {"text", stage.text}, {"lines", stage.lines}};
+}
+
+Json norms_json(const std::vector<std::vector<double>>& norms) {
+  Json rows = Json::array();
+  for (const std::vector<double>& row : norms) rows.push_back(row);
+  return rows;
+}
+
+Json trace_json(const Trace& trace) {
+  Json values = Json::array();
   for (const TraceValue& v : trace.values) values.push_back(value_json(v));
-  json sequences = json::array();
+  Json sequences = Json::array();
   for (const TraceSequence& s : trace.sequences) {
     sequences.push_back({{"layer", s.layer},
                          {"inputs", s.inputs},
                          {"states", s.states},
                          {"reverse", s.reverse},
-                         {"norms", s.norms}});
+                         {"norms", norms_json(s.norms)}});
   }
-  json layers = json::array();
+  Json layers = Json::array();
   for (const TraceLayer& layer : trace.layers) layers.push_back(layer_json(layer));
+  Json stages = Json::array();
+  for (const PageStage& stage : page_stages(trace)) stages.push_back(stage_json(stage));
   return {{"network", trace.network}, {"optimizer", trace.optimizer},
           {"lr", trace.lr},           {"rows", trace.rows},
           {"loss", trace.loss},       {"lossAfter", trace.loss_after},
           {"output", trace.output},   {"features", trace.features},
           {"classes", trace.classes}, {"layers", layers},
-          {"values", values},         {"stages", page_stages(trace)},
+          {"values", values},         {"stages", stages},
           {"sequences", sequences}};
 }
 
 // Nothing in the data may end the script element or begin a comment in it.
-std::string inside_script(const json& data) {
+std::string inside_script(const Json& data) {
   std::string text;
-  for (const char c : data.dump(-1, ' ', false, json::error_handler_t::replace)) {
+  for (const char c : data.dump_leniently()) {
     if (c == '<') {
       text += "\\u003c";
     } else {

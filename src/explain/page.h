@@ -1,17 +1,23 @@
 // What the page is made of: the words of its stages and how each number came about.
 #pragma once
 
-#include <nlohmann/json_fwd.hpp>
-
+#include "base/json.h"
 #include "chainrule/trace.h"
 
 namespace chainrule {
 
-/// The stages of the slider, in order: {kind, layer, mark, title, text, lines}, where `lines`
-/// names the values that come about in it and `mark` the chief one.
-///
-///     kind   input | forward | loss | gradient | backward | update
-nlohmann::json page_stages(const Trace& trace);
+/// A stage of the slider. `lines` names the values that come about in it and `mark` the chief one.
+struct PageStage {
+  std::string kind;  // input | forward | loss | gradient | backward | update
+  std::size_t layer = 0;
+  std::string mark;
+  std::string title;
+  std::string text;
+  std::vector<std::string> lines;
+};
+
+/// The stages in order.
+std::vector<PageStage> page_stages(const Trace& trace);
 
 /// How one number of a value comes about, as far as it can be said in a line; null where it cannot.
 ///
@@ -22,6 +28,6 @@ nlohmann::json page_stages(const Trace& trace);
 ///         {kind: rows, of}                 the sum over the rows
 ///         {kind: bias, of}                 one number for each column
 ///         {kind: same, of}                 the number at the same place
-nlohmann::json page_recipe(const TraceValue& value);
+Json page_recipe(const TraceValue& value);
 
 }  // namespace chainrule

@@ -1,6 +1,5 @@
 // Recognises in the graph how a single number of a value is computed from numbers of named values,
 // so that the page can put them into the formula.
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <string>
@@ -10,8 +9,6 @@
 
 namespace chainrule {
 namespace {
-
-using nlohmann::json;
 
 // Stretching and casting leave each number as it is.
 Value seen_through(Value v) {
@@ -36,7 +33,7 @@ std::optional<Factor> factor(const Value& given) {
 }
 
 // One part of a sum: a product of named matrices, a sum over rows, a bias, or a value as it is.
-json unnamed_part(const Value& v, const Shape& shape) {
+Json unnamed_part(const Value& v, const Shape& shape) {
   if (is(v, "matmul") && shape.size() == 2) {
     const std::optional<Factor> a = factor(v.node().inputs[0]);
     const std::optional<Factor> b = factor(v.node().inputs[1]);
@@ -54,7 +51,7 @@ json unnamed_part(const Value& v, const Shape& shape) {
   return nullptr;
 }
 
-json part(const Value& given, const Shape& shape) {
+Json part(const Value& given, const Shape& shape) {
   const Value v = seen_through(given);
   if (v.name().empty()) return unnamed_part(v, shape);
   if (v.shape() == shape) return {{"kind", "same"}, {"of", v.name()}};
@@ -65,14 +62,14 @@ json part(const Value& given, const Shape& shape) {
 }
 
 // Collects the parts of nested sums; false when one of them is something else.
-bool parts_of(const Value& given, const Shape& shape, bool top, json& parts) {
+bool parts_of(const Value& given, const Shape& shape, bool top, Json& parts) {
   const Value v = top ? given : seen_through(given);
   if (is(v, "add") && (top || v.name().empty())) {
     return parts_of(v.node().inputs[0], shape, false, parts) &&
            parts_of(v.node().inputs[1], shape, false, parts);
   }
   // The value itself has a name, but is looked into.
-  json found = top ? unnamed_part(v, shape) : part(v, shape);
+  Json found = top ? unnamed_part(v, shape) : part(v, shape);
   if (found.is_null()) return false;
   parts.push_back(std::move(found));
   return true;
@@ -96,13 +93,13 @@ bool elementwise_leaves(const Value& given, const Shape& shape, bool top,
   return true;
 }
 
-json elementwise(const Value& value) {
+Json elementwise(const Value& value) {
   std::set<std::string> names;
   if (!elementwise_leaves(value, value.shape(), true, names)) return nullptr;
   return {{"op", "elementwise"}, {"of", names}};
 }
 
-json of_one(const char* op, const Value& input) {
+Json of_one(const char* op, const Value& input) {
   const Value v = seen_through(input);
   if (v.name().empty()) return nullptr;
   return {{"op", op}, {"of", v.name()}};
@@ -110,13 +107,13 @@ json of_one(const char* op, const Value& input) {
 
 }  // namespace
 
-json page_recipe(const TraceValue& traced) {
+Json page_recipe(const TraceValue& traced) {
   const Value& value = traced.value;
   const Node& node = value.node();
   if (node.op->source || traced.name != value.name()) return nullptr;
   if (is(node, "softmax")) return of_one("softmax", node.inputs[0]);
-  if (json found = elementwise(value); !found.is_null()) return found;
-  json parts = json::array();
+  if (Json found = elementwise(value); !found.is_null()) return found;
+  Json parts = Json::array();
   if (!value.shape().empty() && parts_of(value, value.shape(), true, parts)) {
     return {{"op", "terms"}, {"parts", parts}};
   }

@@ -1,16 +1,12 @@
 // What a good teacher would say at each stage of a training step.
-#include <fmt/format.h>
-
 #include <algorithm>
-#include <nlohmann/json.hpp>
 
+#include "base/format.h"
 #include "explain/page.h"
 #include "nn/layer_kind.h"
 
 namespace chainrule {
 namespace {
-
-using nlohmann::json;
 
 const LayerKind* kind_of(const TraceLayer& layer) {
   const std::string name = layer.text.substr(0, layer.text.find(' '));
@@ -46,18 +42,8 @@ std::string words(std::string_view text, const TraceLayer& layer) {
   return replaced(replaced(std::string(text), "{in}", layer.input), "{out}", layer.output);
 }
 
-json stage(const char* kind, std::size_t layer, std::string mark, std::string title,
-           std::string text, json lines) {
-  return {{"kind", kind},
-          {"mark", std::move(mark)},
-          {"layer", layer},
-          {"title", std::move(title)},
-          {"text", std::move(text)},
-          {"lines", std::move(lines)}};
-}
-
-json names(const Trace& trace, TracePart part, std::size_t layer) {
-  json lines = json::array();
+std::vector<std::string> names(const Trace& trace, TracePart part, std::size_t layer) {
+  std::vector<std::string> lines;
   for (const TraceValue& v : trace.values) {
     if (v.part == part && v.layer == layer) lines.push_back(v.name);
   }
@@ -68,27 +54,30 @@ std::string rows_text(std::int64_t rows) {
   return rows == 1 ? "One example" : fmt::format("A batch of {} examples", rows);
 }
 
-json input_stage(const Trace& trace) {
+PageStage input_stage(const Trace& trace) {
   const Shape& shape = trace.find("X")->numbers.shape();
   const std::int64_t features = element_count(shape) / shape[0];
-  return stage("input", 0, "X", "The input",
-               fmt::format("{} with {} numbers each enters the network. The drawing follows one of "
-                           "them at a time; the step is made from all.",
-                           rows_text(trace.rows), features),
-               {"X"});
+  return {"input",
+          0,
+          "X",
+          "The input",
+          fmt::format("{} with {} numbers each enters the network. The drawing follows one of "
+                      "them at a time; the step is made from all.",
+                      rows_text(trace.rows), features),
+          {"X"}};
 }
 
-json forward_stage(const Trace& trace, const TraceLayer& layer) {
+PageStage forward_stage(const Trace& trace, const TraceLayer& layer) {
   const LayerKind* kind = kind_of(layer);
   const std::string_view text = kind == nullptr         ? ""
                                 : kind->forward.empty() ? kind->meaning
                                                         : kind->forward;
-  return stage("forward", layer.number, layer.output,
-               fmt::format("Forward: layer {}, {}", layer.number, layer.text), words(text, layer),
-               names(trace, TracePart::kForward, layer.number));
+  return {"forward",          layer.number,
+          layer.output,       fmt::format("Forward: layer {}, {}", layer.number, layer.text),
+          words(text, layer), names(trace, TracePart::kForward, layer.number)};
 }
 
-json loss_stage(const Trace& trace) {
+PageStage loss_stage(const Trace& trace) {
   const bool classes = !trace.classes.empty();
   const std::string text =
       classes ? fmt::format(
@@ -100,8 +89,9 @@ json loss_stage(const Trace& trace) {
                     "How far is {} from the target Y? The loss is the mean of the squared "
                     "differences.",
                     trace.output);
-  return stage("loss", 0, "loss", "The loss: one number for the whole batch", text,
-               names(trace, TracePart::kForward, 0));
+  return {"loss", 0,
+          "loss", "The loss: one number for the whole batch",
+          text,   names(trace, TracePart::kForward, 0)};
 }
 
 // The last layer whose output the gradient of the loss is written for without other gradients.
@@ -111,7 +101,7 @@ std::string first_gradient(const Trace& trace) {
   return v != nullptr ? v->name : "";
 }
 
-json gradient_stage(const Trace& trace) {
+PageStage gradient_stage(const Trace& trace) {
   const std::string name = first_gradient(trace);
   const std::string of = trace.layers.back().output;
   std::string text = fmt::format(
@@ -129,15 +119,15 @@ json gradient_stage(const Trace& trace) {
   } else {
     text += "Only the probability of the right class matters, and the smaller it is, the more.";
   }
-  return stage("gradient", 0, name, "Backward: the gradient of the loss", text, {name});
+  return {"gradient", 0, name, "Backward: the gradient of the loss", text, {name}};
 }
 
-json backward_stage(const Trace& trace, const TraceLayer& layer, const std::string& shown) {
+PageStage backward_stage(const Trace& trace, const TraceLayer& layer, const std::string& shown) {
   const LayerKind* kind = kind_of(layer);
   const std::string_view text = kind == nullptr ? "" : kind->backward;
   const TraceValue* arrived = trace.gradient_of(layer.input);
   const bool goes_on = arrived != nullptr || layer.parameters.empty();
-  json lines = json::array();
+  std::vector<std::string> lines;
   for (const TraceValue& v : trace.values) {
     const bool of_layer = v.part == TracePart::kBackward && v.layer == layer.number;
     const bool into =
@@ -147,9 +137,12 @@ json backward_stage(const Trace& trace, const TraceLayer& layer, const std::stri
   }
   const std::string mark =
       "d" + (layer.parameters.empty() ? layer.input : layer.parameters.front());
-  return stage("backward", layer.number, mark,
-               fmt::format("Backward: layer {}, {}", layer.number, layer.text),
-               words(goes_on ? std::string(text) : without(text, "{in}"), layer), std::move(lines));
+  return {"backward",
+          layer.number,
+          mark,
+          fmt::format("Backward: layer {}, {}", layer.number, layer.text),
+          words(goes_on ? std::string(text) : without(text, "{in}"), layer),
+          std::move(lines)};
 }
 
 // ── through time ─────────────────────────────────────────────────────────────
@@ -195,20 +188,22 @@ std::string step_text(const Place& place) {
 }
 
 // A stage for each state, with what was computed on the way to it.
-void forward_through_time(const Trace& trace, const TraceLayer& layer, json& stages) {
-  json lines = json::array();
+void forward_through_time(const Trace& trace, const TraceLayer& layer,
+                          std::vector<PageStage>& stages) {
+  std::vector<std::string> lines;
   for (const TraceValue& v : trace.values) {
     if (v.part != TracePart::kForward || v.layer != layer.number) continue;
     lines.push_back(v.name);
     const Place place = place_of(trace, v.name);
     if (place.sequence == nullptr) continue;
-    stages.push_back(stage(
+    stages.push_back(PageStage{
         "forward", layer.number, v.name,
         fmt::format("Forward: layer {}, {}, time step {}", layer.number, layer.text, place.step),
-        step_text(place), std::move(lines)));
-    lines = json::array();
+        step_text(place), std::move(lines)});
+    lines.clear();
   }
-  for (const json& line : lines) stages.back()["lines"].push_back(line);
+  std::vector<std::string>& last = stages.back().lines;
+  last.insert(last.end(), lines.begin(), lines.end());
 }
 
 std::string back_text(const Trace& trace, const Place& place) {
@@ -224,31 +219,32 @@ std::string back_text(const Trace& trace, const Place& place) {
       trace.rows > 1 ? " (the largest of the batch)" : "");
 }
 
-void backward_through_time(const Trace& trace, const TraceLayer& layer, json& stages) {
+void backward_through_time(const Trace& trace, const TraceLayer& layer,
+                           std::vector<PageStage>& stages) {
   const TraceValue* arrived = trace.gradient_of(layer.output);
-  json lines = json::array();
+  std::vector<std::string> lines;
   for (const TraceValue& v : trace.values) {
     if (v.part != TracePart::kBackward || v.layer != layer.number) continue;
     if (arrived != nullptr && v.value == arrived->value) continue;
     lines.push_back(v.name);
     const Place place = place_of(trace, v.of);
     if (place.sequence == nullptr) continue;
-    stages.push_back(stage("backward", layer.number, v.name,
-                           fmt::format("Backward: layer {}, {}, to time step {}", layer.number,
-                                       layer.text, place.step),
-                           back_text(trace, place), std::move(lines)));
-    lines = json::array();
+    stages.push_back(PageStage{"backward", layer.number, v.name,
+                               fmt::format("Backward: layer {}, {}, to time step {}", layer.number,
+                                           layer.text, place.step),
+                               back_text(trace, place), std::move(lines)});
+    lines.clear();
   }
   stages.push_back(
-      stage("backward", layer.number, "d" + layer.parameters.front(),
-            fmt::format("Backward: the weights of layer {}, {}", layer.number, layer.text),
-            "Every time step used the same weights, so a weight's gradient is the sum "
-            "of what each of them says.",
-            std::move(lines)));
+      PageStage{"backward", layer.number, "d" + layer.parameters.front(),
+                fmt::format("Backward: the weights of layer {}, {}", layer.number, layer.text),
+                "Every time step used the same weights, so a weight's gradient is the sum "
+                "of what each of them says.",
+                std::move(lines)});
 }
 
-json update_stage(const Trace& trace) {
-  json lines = json::array();
+PageStage update_stage(const Trace& trace) {
+  std::vector<std::string> lines;
   for (const TraceValue& v : trace.values) {
     if (v.part == TracePart::kUpdate) lines.push_back(v.name);
   }
@@ -262,13 +258,13 @@ json update_stage(const Trace& trace) {
   text += fmt::format("On this batch the loss {} from {:.4g} to {:.4g}.", falls ? "falls" : "goes",
                       trace.loss, trace.loss_after);
   if (!falls) text += " It did not fall: the step was too long for so curved a loss.";
-  return stage("update", 0, "W'", "The update", text, std::move(lines));
+  return {"update", 0, "W'", "The update", text, std::move(lines)};
 }
 
 }  // namespace
 
-json page_stages(const Trace& trace) {
-  json stages = json::array();
+std::vector<PageStage> page_stages(const Trace& trace) {
+  std::vector<PageStage> stages;
   stages.push_back(input_stage(trace));
   for (const TraceLayer& layer : trace.layers) {
     if (is_recurrent(trace, layer)) {
@@ -285,10 +281,10 @@ json page_stages(const Trace& trace) {
       backward_through_time(trace, trace.layers[i], stages);
       continue;
     }
-    json back = backward_stage(trace, trace.layers[i], shown);
+    PageStage back = backward_stage(trace, trace.layers[i], shown);
     // A softmax before the loss has handed its gradient on already; the first activation of an
     // input without weights has none.
-    if (!back["lines"].empty()) stages.push_back(std::move(back));
+    if (!back.lines.empty()) stages.push_back(std::move(back));
   }
   stages.push_back(update_stage(trace));
   return stages;

@@ -2,13 +2,12 @@
 // without cycles, whose edges are local derivatives; counts, sums and the largest product that can
 // still come are found from its end to its start, and the largest paths by looking at the best
 // beginning first.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <map>
 #include <queue>
 
+#include "base/format.h"
 #include "base/nearest.h"
 #include "chainrule/error.h"
 #include "chainrule/gradient.h"

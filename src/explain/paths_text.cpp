@@ -1,12 +1,11 @@
 // The paths of a weight as a table: above it the formula of each local derivative, with a letter
 // where an index differs from path to path.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cctype>
 #include <functional>
 #include <map>
 
+#include "base/format.h"
 #include "chainrule/trace_text.h"
 #include "explain/entry.h"
 #include "explain/station_derivative.h"
@@ -65,10 +64,10 @@ class Subscripts {
 
   const std::vector<std::string>& of(const TraceValue& value) { return texts_[value.name]; }
 
-  std::string entry(const TraceValue& value) { return value.name + joined(of(value)); }
+  std::string entry(const TraceValue& value) { return value.name + bracketed(of(value)); }
 
-  static std::string joined(const std::vector<std::string>& index) {
-    return index.empty() ? "" : fmt::format("[{}]", fmt::join(index, ","));
+  static std::string bracketed(const std::vector<std::string>& index) {
+    return index.empty() ? "" : fmt::format("[{}]", joined(index, ","));
   }
 
  private:
@@ -113,7 +112,7 @@ std::string with_subscripts(const Trace& trace, const std::string& formula,
     text += word;
     if (value != nullptr) {
       const std::size_t rank = std::min(value->value.shape().size(), index.size());
-      text += Subscripts::joined({index.end() - static_cast<std::ptrdiff_t>(rank), index.end()});
+      text += Subscripts::bracketed({index.end() - static_cast<std::ptrdiff_t>(rank), index.end()});
     }
     at = end;
   }
@@ -129,8 +128,8 @@ std::string factor_formula(const Trace& trace, Subscripts& subscripts, StationDe
   const std::vector<std::string>& f = subscripts.of(from);
   const std::vector<std::string>& t = subscripts.of(to);
   if (const auto other = local.other_factor(from)) {
-    return other->name +
-           (other->first ? Subscripts::joined({f[1], t[1]}) : Subscripts::joined({t[0], f[0]}));
+    return other->name + (other->first ? Subscripts::bracketed({f[1], t[1]})
+                                       : Subscripts::bracketed({t[0], f[0]}));
   }
   const TraceValue* gradient = trace.gradient_of(from.name);
   if (to.name == "loss" && gradient != nullptr &&

@@ -2,12 +2,11 @@
 // the layout and the customs of its author matter.
 #include "explain/python_source.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cctype>
 #include <regex>
 
+#include "base/format.h"
 #include "graph/op.h"
 
 namespace chainrule {

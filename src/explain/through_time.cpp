@@ -1,11 +1,10 @@
 // Bars in eighths of a letter, so that neighbouring steps can be told apart.
 #include "explain/through_time.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
+#include "base/format.h"
 #include "chainrule/numpy_format.h"
 #include "explain/text_table.h"
 

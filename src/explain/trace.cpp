@@ -3,14 +3,13 @@
 // float64 interpreter supplies the numbers.
 #include "chainrule/trace.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cctype>
 #include <map>
 #include <set>
 #include <utility>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"

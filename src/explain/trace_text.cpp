@@ -2,11 +2,10 @@
 // back.
 #include "chainrule/trace_text.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
+#include "base/format.h"
 #include "chainrule/numpy_format.h"
 #include "explain/through_time.h"
 
@@ -76,7 +75,7 @@ class TraceText {
   static std::string names(const std::string& what, const std::vector<std::string>& of) {
     constexpr std::size_t kMost = 6;
     if (of.empty() || of.size() > kMost || of.front() == "0") return what;
-    return fmt::format("{}: {}", what, fmt::join(of, ", "));
+    return fmt::format("{}: {}", what, joined(of, ", "));
   }
 
   void show(const TraceValue& value, const std::string& remark) {

@@ -3,11 +3,10 @@
 // last state gives the rows of all of them at once.
 #include "explain/unroll.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
+#include "base/format.h"
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
 #include "compiler/passes.h"

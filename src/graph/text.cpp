@@ -1,9 +1,8 @@
 // The text form of a graph: one line a node. Golden tests hold it still, so it shows all that
 // matters and nothing that changes from run to run.
-#include <fmt/format.h>
-
 #include <algorithm>
 
+#include "base/format.h"
 #include "chainrule/graph.h"
 #include "graph/op.h"
 
@@ -14,7 +13,7 @@ struct AttributeText {
   std::string operator()(std::int64_t value) const { return fmt::format("{}", value); }
   std::string operator()(double value) const { return fmt::format("{}", value); }
   std::string operator()(const std::vector<std::int64_t>& value) const {
-    return fmt::format("[{}]", fmt::join(value, ","));
+    return fmt::format("[{}]", joined(value, ","));
   }
   std::string operator()(const std::string& value) const { return value; }
 };
@@ -26,7 +25,7 @@ std::string declaration(const Value& value) {
 std::string declarations(const std::vector<Value>& values) {
   std::vector<std::string> parts;
   for (const Value& value : values) parts.push_back(declaration(value));
-  return fmt::format("{}", fmt::join(parts, ", "));
+  return fmt::format("{}", joined(parts, ", "));
 }
 
 struct Line {
@@ -45,11 +44,11 @@ Line line_of(const Node& node) {
   }
   std::vector<std::string> arguments;
   for (const Value& input : node.inputs) arguments.push_back(text_name(input));
-  std::string call = fmt::format("{}", fmt::join(arguments, ", "));
+  std::string call = fmt::format("{}", joined(arguments, ", "));
   const std::string attributes = attributes_text(node.attributes);
   call += arguments.empty() && !attributes.empty() ? attributes.substr(2) : attributes;
-  return {fmt::format("{}", fmt::join(names, ", ")), fmt::format("{}({})", node.op->name, call),
-          fmt::format("{}", fmt::join(types, ", ")), node.note};
+  return {fmt::format("{}", joined(names, ", ")), fmt::format("{}({})", node.op->name, call),
+          fmt::format("{}", joined(types, ", ")), node.note};
 }
 
 void print(const Graph& graph, const std::string& indent, std::string& text);
@@ -95,7 +94,7 @@ std::string attributes_text(const Attributes& attributes) {
 }
 
 std::string to_string(const Type& type) {
-  return fmt::format("{}[{}]", to_string(type.dtype), fmt::join(type.shape, ","));
+  return fmt::format("{}[{}]", to_string(type.dtype), joined(type.shape, ","));
 }
 
 std::string text_name(const Value& value) {

@@ -2,13 +2,12 @@
 // its text, and every tensor must be there with the shape that follows.
 #include "chainrule/model.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <iterator>
-#include <nlohmann/json.hpp>
 
+#include "base/format.h"
+#include "base/json.h"
 #include "chainrule/error.h"
 #include "chainrule/safetensors.h"
 
@@ -31,8 +30,8 @@ const std::string& entry(const SafeTensors& file, const std::string& path, const
 template <typename T>
 T json_entry(const SafeTensors& file, const std::string& path, const std::string& key) {
   try {
-    return nlohmann::json::parse(entry(file, path, key)).get<T>();
-  } catch (const nlohmann::json::exception&) {
+    return Json::parse(entry(file, path, key)).get<T>();
+  } catch (const JsonError&) {
     refuse(path, fmt::format("the metadata's \"{}\" cannot be read; the file is damaged", key));
   }
 }
@@ -85,10 +84,10 @@ void save_model(const std::string& path, const Model& model) {
   save_safetensors(path, tensors,
                    {{kFormatKey, kFormat},
                     {"network", model.network.to_text()},
-                    {"input", nlohmann::json(model.input).dump()},
+                    {"input", Json(model.input).dump()},
                     {"encoder", model.encoder.to_json()},
-                    {"labels", nlohmann::json(model.encoder.classes()).dump()},
-                    {"training", nlohmann::json(model.training).dump()}});
+                    {"labels", Json(model.encoder.classes()).dump()},
+                    {"training", Json(model.training).dump()}});
 }
 
 Model load_model(const std::string& path) {

@@ -10,12 +10,12 @@
 #include <cstring>
 #include <fstream>
 #include <limits>
-#include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 #include <vector>
 
 #include "base/atomic_file.h"
+#include "base/json.h"
 #include "chainrule/error.h"
 
 namespace chainrule {
@@ -83,10 +83,10 @@ class Reader {
   Reader(std::string_view bytes, const std::string& source) : bytes_(bytes), source_(source) {}
 
   SafeTensors read() {
-    const nlohmann::json header = parse_header();
+    const Json header = parse_header();
     SafeTensors result;
     std::vector<Entry> entries;
-    for (const auto& [name, value] : header.items()) {
+    for (const auto& [name, value] : header.members()) {
       if (name == kMetadata) {
         result.metadata = metadata_of(value);
       } else {
@@ -112,7 +112,7 @@ class Reader {
     fail("not a safetensors file" + kind);
   }
 
-  nlohmann::json parse_header() {
+  Json parse_header() {
     if (bytes_.size() <= kLengthBytes || bytes_[kLengthBytes] != '{') fail_foreign();
     std::uint64_t length = 0;
     std::memcpy(&length, bytes_.data(), kLengthBytes);
@@ -126,47 +126,34 @@ class Reader {
            std::to_string(available));
     }
     data_ = bytes_.substr(kLengthBytes + length);
-    std::vector<std::set<std::string>> keys;
-    const auto refuse_duplicates = [&](int, nlohmann::json::parse_event_t event,
-                                       nlohmann::json& parsed) {
-      using Event = nlohmann::json::parse_event_t;
-      if (event == Event::object_start) keys.emplace_back();
-      if (event == Event::object_end) keys.pop_back();
-      if (event == Event::key && !keys.back().insert(parsed.get<std::string>()).second) {
-        fail("the header names \"" + parsed.get<std::string>() + "\" twice");
-      }
-      return true;
-    };
-    const std::string_view text = bytes_.substr(kLengthBytes, length);
     try {
-      return nlohmann::json::parse(text.begin(), text.end(), refuse_duplicates);
-    } catch (const nlohmann::json::parse_error& error) {
+      return Json::parse(bytes_.substr(kLengthBytes, length));
+    } catch (const JsonError& error) {
+      if (error.byte == 0) fail(std::string("the header ") + error.what());
       fail("the header is not valid JSON at byte " + std::to_string(kLengthBytes + error.byte));
-    } catch (const nlohmann::json::exception&) {
-      fail("the header is not valid JSON");
     }
   }
 
-  std::map<std::string, std::string> metadata_of(const nlohmann::json& value) const {
+  std::map<std::string, std::string> metadata_of(const Json& value) const {
     std::map<std::string, std::string> result;
     if (!value.is_object()) fail("__metadata__: expected an object of texts");
-    for (const auto& [name, text] : value.items()) {
+    for (const auto& [name, text] : value.members()) {
       if (!text.is_string()) fail("__metadata__ \"" + name + "\": expected a text");
       result.emplace(name, text.get<std::string>());
     }
     return result;
   }
 
-  Entry entry_of(const std::string& name, const nlohmann::json& value) const {
+  Entry entry_of(const std::string& name, const Json& value) const {
     const auto expect = [&](bool holds, const std::string& what) {
       if (!holds) fail("tensor \"" + name + "\": expected " + what);
     };
     expect(value.is_object() && value.size() == 3 && value.contains("dtype") &&
                value.contains("shape") && value.contains("data_offsets"),
            "dtype, shape and data_offsets");
-    const nlohmann::json& dtype = value["dtype"];
-    const nlohmann::json& shape = value["shape"];
-    const nlohmann::json& offsets = value["data_offsets"];
+    const Json dtype = value.at("dtype");
+    const Json shape = value.at("shape");
+    const Json offsets = value.at("data_offsets");
     expect(dtype.is_string(), "a text as dtype");
     const std::string type_name = dtype.get<std::string>();
     const auto* type = std::find_if(std::begin(kFileTypes), std::end(kFileTypes),
@@ -180,7 +167,7 @@ class Reader {
     // Elements stay far below 2⁶³, so that no product of extents overflows later, zeros or not.
     std::uint64_t bound = std::uint64_t{1} << 59;
     bool empty = false;
-    for (const nlohmann::json& extent : shape) {
+    for (const Json& extent : shape.elements()) {
       expect(extent.is_number_unsigned(), "extents that are whole numbers");
       const std::uint64_t n = extent.get<std::uint64_t>();
       empty = empty || n == 0;
@@ -188,11 +175,11 @@ class Reader {
       expect(bound > 0, "a shape that fits in memory");
       entry.shape.push_back(static_cast<std::int64_t>(n));
     }
-    expect(offsets.is_array() && offsets.size() == 2 && offsets[0].is_number_unsigned() &&
-               offsets[1].is_number_unsigned(),
+    expect(offsets.is_array() && offsets.size() == 2 && offsets.at(0).is_number_unsigned() &&
+               offsets.at(1).is_number_unsigned(),
            "two whole numbers as data_offsets");
-    entry.begin = offsets[0].get<std::uint64_t>();
-    entry.end = offsets[1].get<std::uint64_t>();
+    entry.begin = offsets.at(0).get<std::uint64_t>();
+    entry.end = offsets.at(1).get<std::uint64_t>();
     const std::uint64_t size =
         empty ? 0 : static_cast<std::uint64_t>(element_count(entry.shape)) * type->size;
     expect(entry.begin <= entry.end && entry.end - entry.begin == size,
@@ -257,23 +244,23 @@ std::vector<const Named*> in_file_order(const std::map<std::string, Tensor>& ten
 
 std::string header_text(const std::vector<const Named*>& order,
                         const std::map<std::string, std::string>& metadata) {
-  nlohmann::ordered_json header = nlohmann::ordered_json::object();
-  if (!metadata.empty()) header[kMetadata] = metadata;
+  Json header = Json::object();
+  if (!metadata.empty()) header.set(kMetadata, metadata);
   std::size_t at = 0;
   for (const Named* named : order) {
     const auto& [name, tensor] = *named;
     if (name == kMetadata) {
       throw UsageError("safetensors: a tensor cannot be called \"__metadata__\"");
     }
-    header[name] = {{"dtype", file_name(tensor.dtype())},
-                    {"shape", tensor.shape()},
-                    {"data_offsets", {at, at + tensor.bytes()}}};
+    header.set(name, {{"dtype", file_name(tensor.dtype())},
+                      {"shape", tensor.shape()},
+                      {"data_offsets", {at, at + tensor.bytes()}}});
     at += tensor.bytes();
   }
   std::string text;
   try {
     text = header.dump();
-  } catch (const nlohmann::json::type_error&) {
+  } catch (const JsonError&) {
     throw UsageError("safetensors: expected names and metadata in UTF-8, got other bytes");
   }
   // The data begins at a multiple of 8 bytes.

@@ -1,10 +1,9 @@
 // Attention with its projections, and encodings of position: layers on sequences [B, T, C].
 #include "chainrule/attention.h"
 
-#include <fmt/format.h>
-
 #include <cmath>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "nn/layer_kind.h"

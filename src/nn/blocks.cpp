@@ -1,9 +1,8 @@
 // Layers that hold layers: residual connections, parallel branches, repetition. They only join what
 // other layers compute, so whatever works in a list works inside them.
-#include <fmt/format.h>
-
 #include <algorithm>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "nn/layer_kind.h"

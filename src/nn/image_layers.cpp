@@ -1,7 +1,6 @@
 // Layers on images [B, H, W, C] and sequences [B, T, C]: convolution and pooling. A sequence is an
 // image of height 1.
-#include <fmt/format.h>
-
+#include "base/format.h"
 #include "base/phrase_rules.h"
 #include "chainrule/convolution.h"
 #include "chainrule/error.h"

@@ -1,11 +1,10 @@
 // First values of weights. Every number comes from the counter-based generator at (seed, parameter,
 // step 0, position); training steps count from 1, so dropout never sees the same numbers.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numbers>
 
+#include "base/format.h"
 #include "base/nearest.h"
 #include "base/philox.h"
 #include "base/phrase_rules.h"

@@ -1,9 +1,8 @@
 // The layers, one block each. A block is all there is to a layer: add one here and the parser, the
 // summary, the initial values, the errors and the reference know it.
-#include <fmt/format.h>
-
 #include <algorithm>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "nn/layer_kind.h"
@@ -328,7 +327,7 @@ Phrase softmax() { return layer("softmax"); }
 Phrase dropout(double rate) { return layer(fmt::format("dropout {}", rate)); }
 Phrase flatten() { return layer("flatten"); }
 Phrase reshape(const Shape& extents) {
-  return layer(fmt::format("reshape {}", fmt::join(extents, "x")));
+  return layer(fmt::format("reshape {}", joined(extents, "x")));
 }
 
 namespace {

@@ -1,7 +1,6 @@
 // Normalisation layers, as compositions: what is subtracted, what is divided by, then a scale and a
 // shift that are learned.
-#include <fmt/format.h>
-
+#include "base/format.h"
 #include "base/phrase_rules.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"

@@ -1,8 +1,7 @@
 // The recurrent layers: several cells one above the other, in one or two directions, on top of the
 // ops that walk along a sequence.
 #include "chainrule/recurrent.h"
-
-#include <fmt/format.h>
+#include "base/format.h"
 
 #include "chainrule/error.h"
 #include "chainrule/ops.h"

@@ -1,10 +1,9 @@
 // Sequential: from one line of text to nodes. Names, shapes and initialisers are decided here; what
 // a layer computes is decided in its block.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
+#include "base/format.h"
 #include "base/nearest.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"

@@ -1,9 +1,8 @@
 // Operators on numbers and arrays, matrix products among them.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "numpy/interpreter.h"

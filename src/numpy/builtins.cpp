@@ -1,8 +1,7 @@
 // The table of the functions that are known, and how a rule takes its arguments.
-#include <fmt/format.h>
-
 #include <algorithm>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "numpy/interpreter.h"

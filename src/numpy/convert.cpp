@@ -1,8 +1,8 @@
 // From one kind of Python value to another: whole numbers, shapes, lists, arrays.
-#include <fmt/format.h>
-
+#include <algorithm>
 #include <cmath>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "numpy/interpreter.h"

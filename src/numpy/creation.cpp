@@ -1,11 +1,10 @@
 // Functions that make arrays, from nothing, from lists or from random numbers, and that lay them
 // out anew.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <numeric>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "numpy/interpreter.h"

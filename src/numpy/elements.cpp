@@ -1,10 +1,9 @@
 // Assignment to elements, as values: dp[range(n), y] -= 1 is dp - one_hot(y), dZ[Z <= 0] = 0 is a
 // where.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <set>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "numpy/index.h"

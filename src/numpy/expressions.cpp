@@ -1,10 +1,9 @@
 // Expressions: names, attributes, calls and what they are worth.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <map>
 
+#include "base/format.h"
 #include "base/nearest.h"
 #include "chainrule/error.h"
 #include "numpy/interpreter.h"

@@ -1,11 +1,10 @@
 // Elementwise functions, reductions and products by their NumPy names.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <cmath>
 #include <utility>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "numpy/interpreter.h"

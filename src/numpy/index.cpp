@@ -1,11 +1,10 @@
 // Reads an index and fits it to the axes of an array: whole numbers, slices, None, "...", arrays.
 #include "numpy/index.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 
+#include "base/format.h"
 #include "chainrule/ops.h"
 
 namespace chainrule::numpy {

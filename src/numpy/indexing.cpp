@@ -1,11 +1,10 @@
 // Reading elements and parts of arrays.
 #include "numpy/index.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <numeric>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "numpy/interpreter.h"

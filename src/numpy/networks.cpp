@@ -1,10 +1,9 @@
 // The functions of the field under their usual names, for programs that use them without
 // defining them.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "numpy/interpreter.h"

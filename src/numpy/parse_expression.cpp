@@ -1,9 +1,8 @@
 // Expressions by recursive descent, in Python's order of precedence.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 
+#include "base/format.h"
 #include "numpy/parser.h"
 
 namespace chainrule::numpy {

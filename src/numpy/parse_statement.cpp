@@ -1,10 +1,9 @@
 // Statements and blocks.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <utility>
 
+#include "base/format.h"
 #include "numpy/parser.h"
 
 namespace chainrule::numpy {

@@ -2,11 +2,10 @@
 // used for (indices, sizes, the loss); the next ones give it its place accordingly.
 #include "chainrule/numpy_program.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <set>
 
+#include "base/format.h"
 #include "base/nearest.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"

@@ -1,10 +1,9 @@
 // Python's own functions and methods of its containers, as far as such programs use them.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <set>
 
+#include "base/format.h"
 #include "chainrule/ops.h"
 #include "numpy/interpreter.h"
 

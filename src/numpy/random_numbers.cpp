@@ -1,6 +1,5 @@
 // np.random: the legacy generator, in the order in which the program draws.
-#include <fmt/format.h>
-
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "numpy/interpreter.h"
 

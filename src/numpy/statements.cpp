@@ -1,8 +1,7 @@
 // Statements: what a name is from here on, which branch is taken, what a loop unrolls to.
-#include <fmt/format.h>
-
 #include <algorithm>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "numpy/interpreter.h"
 

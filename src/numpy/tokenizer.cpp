@@ -1,11 +1,11 @@
 // The tokenizer: names, numbers, strings and symbols; line ends only where a statement may end.
 #include <fast_float/fast_float.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <array>
 #include <cctype>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "numpy/token.h"
 

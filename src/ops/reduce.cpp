@@ -1,11 +1,10 @@
 // Reductions over axes: sum, mean, variance, max, argmax.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <limits>
 #include <numeric>
 
+#include "base/format.h"
 #include "chainrule/ops.h"
 #include "graph/op.h"
 #include "ops/index.h"

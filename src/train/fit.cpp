@@ -1,11 +1,11 @@
 // The loop: batches in, steps out, and what to do when a number stops being finite. Everything that
 // a step depends on is a function of (options, step), so that an epoch can be run again exactly to
 // find its first bad step.
-#include <fmt/format.h>
-
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/train.h"
 #include "train/full_batch.h"

@@ -2,14 +2,13 @@
 // fixed size runs over the rows in pieces; their sums are in float64, in order.
 #include "train/full_batch.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <limits>
 #include <utility>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "train/lengths.h"
 

@@ -2,10 +2,9 @@
 // is an error in every backend.
 #include "train/lengths.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
+#include "base/format.h"
 #include "chainrule/attention.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"

@@ -1,10 +1,9 @@
 // Applying a network to many rows, and measuring what comes out in float64.
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <cstring>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "chainrule/train.h"

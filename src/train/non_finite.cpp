@@ -2,11 +2,10 @@
 // which keeps every intermediate value.
 #include "train/non_finite.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 
+#include "base/format.h"
 #include "graph/op.h"
 
 namespace chainrule {

@@ -1,6 +1,5 @@
 // The training step as one graph, and the parameters that it needs.
-#include <fmt/format.h>
-
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"

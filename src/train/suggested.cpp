@@ -1,9 +1,8 @@
 // Defaults for a table of unknown content. They were chosen on iris, the digits, the census and the
 // housing data; none is a tuned optimum.
-#include <fmt/format.h>
-
 #include <algorithm>
 
+#include "base/format.h"
 #include "chainrule/train.h"
 
 namespace chainrule {

@@ -1,5 +1,6 @@
 // Arrays and numbers as NumPy and Python print them (tests/base/make_numpy_golden.py).
 #include "chainrule/numpy_format.h"
+#include "support/places.h"
 
 #include <doctest/doctest.h>
 
@@ -22,7 +23,7 @@ struct Record {
 };
 
 std::vector<Record> read_records() {
-  std::ifstream golden(CHAINRULE_SOURCE_DIR "/tests/golden/numpy_format.txt");
+  std::ifstream golden(source_path("tests/golden/numpy_format.txt"));
   REQUIRE(golden);
   std::vector<Record> records;
   for (std::string line; std::getline(golden, line);) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "chainrule/error.h"
+#include "support/places.h"
 
 using namespace chainrule;
 
@@ -46,7 +47,7 @@ void check_against(std::istream& golden, std::span<const T> drawn) {
 }  // namespace
 
 TEST_CASE("RandomState draws what NumPy draws, bit for bit") {
-  std::ifstream golden(CHAINRULE_SOURCE_DIR "/tests/golden/numpy_random.txt");
+  std::ifstream golden(source_path("tests/golden/numpy_random.txt"));
   REQUIRE(golden);
   std::optional<RandomState> random;
   std::string line;

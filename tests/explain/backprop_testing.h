@@ -7,11 +7,12 @@
 #include <fstream>
 #include <iterator>
 #include <string>
+#include "support/places.h"
 
 namespace chainrule {
 
 inline std::string program(const std::string& name) {
-  std::ifstream in(std::string(CHAINRULE_SOURCE_DIR) + "/tests/explain/backprop/" + name);
+  std::ifstream in(source_path("tests/explain/backprop/") + name);
   REQUIRE(in);
   return {std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
 }

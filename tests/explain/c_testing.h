@@ -2,7 +2,6 @@
 #pragma once
 
 #include <doctest/doctest.h>
-#include <fmt/format.h>
 #include <stdlib.h>
 
 #include <array>
@@ -16,6 +15,7 @@
 #include <string>
 #include <vector>
 
+#include "base/format.h"
 #include "chainrule/emit.h"
 
 namespace chainrule::testing {

@@ -17,6 +17,7 @@
 #include "explain/math_text.h"
 #include "explain/notation.h"
 #include "explain/python.h"
+#include "support/places.h"
 
 using namespace chainrule;
 
@@ -27,7 +28,7 @@ constexpr Make kExamples[] = {notebook, sigmoid_network, recurrent, batch_norm, 
 
 // The text of a golden file. CHAINRULE_WRITE_GOLDEN=1 writes it anew, to be looked at.
 void compare(const std::string& text, const std::string& name) {
-  const std::string path = std::string(CHAINRULE_SOURCE_DIR) + "/tests/golden/" + name;
+  const std::string path = source_path("tests/golden/") + name;
   if (std::getenv("CHAINRULE_WRITE_GOLDEN") != nullptr) std::ofstream(path) << text;
   std::stringstream expected;
   expected << std::ifstream(path).rdbuf();

@@ -8,6 +8,7 @@
 #include "chainrule/error.h"
 #include "explain/c_testing.h"
 #include "explain/training_step.h"
+#include "support/places.h"
 
 using namespace chainrule;
 using namespace chainrule::testing;
@@ -26,7 +27,7 @@ std::string read_file(const std::string& path) {
 std::vector<std::string> program_files() {
   std::set<std::string> files;
   for (const char* folder : {"numpy", "explain"}) {
-    const std::string path = std::string(CHAINRULE_SOURCE_DIR "/tests/") + folder + "/programs";
+    const std::string path = source_path("tests/") + folder + "/programs";
     for (const auto& entry : std::filesystem::directory_iterator(path)) {
       if (entry.path().extension() == ".py") files.insert(entry.path().string());
     }
@@ -89,7 +90,7 @@ def run(path, expressions):
         print(label, *(repr(float(x)) for x in numpy.ravel(eval(expression, world))))
 
 )" + calls_);
-    const Finished finished = shell(std::string(CHAINRULE_PYTHON) + " " + driver);
+    const Finished finished = shell(python_program() + " " + driver);
     INFO(finished.output);
     REQUIRE(finished.status == 0);
     return parse_printed(finished.output);
@@ -128,7 +129,7 @@ std::string name_in_graph(const std::string& expression) {
 
 std::string python_with_torch() {
   const char* given = std::getenv("CHAINRULE_TORCH_PYTHON");
-  const std::string python = given != nullptr ? given : CHAINRULE_PYTHON;
+  const std::string python = given != nullptr ? given : python_program();
   return shell(python + " -c 'import torch'").status == 0 ? python : "";
 }
 
@@ -284,7 +285,7 @@ TEST_CASE("emit pytorch: the scripts say PASS, and FAIL when a formula is wrong"
   scripts.push_back(folder.write("wrong.py", wrong.insert(at + 9, "-")));
 
   const std::string compiled =
-      fmt::format("{} -m py_compile {}", CHAINRULE_PYTHON, fmt::join(scripts, " "));
+      fmt::format("{} -m py_compile {}", python_program(), joined(scripts, " "));
   const Finished syntax = shell(compiled);
   CHECK_MESSAGE(syntax.status == 0, syntax.output);
   const std::string python = python_with_torch();
@@ -301,7 +302,7 @@ for path in sys.argv[1:]:
     except SystemExit as end:
         print("status", end.code)
 )");
-  const Finished ran = shell(fmt::format("{} {} {}", python, driver, fmt::join(scripts, " ")));
+  const Finished ran = shell(fmt::format("{} {} {}", python, driver, joined(scripts, " ")));
   CAPTURE(ran.output);
   REQUIRE(ran.status == 0);
   std::size_t passed = 0;

@@ -1,7 +1,6 @@
 // Running what was written as NumPy: arrays as Python literals, and a script as a process.
 #pragma once
 
-#include <fmt/format.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -9,8 +8,10 @@
 #include <fstream>
 #include <string>
 
+#include "base/format.h"
 #include "chainrule/numpy_format.h"
 #include "chainrule/tensor.h"
+#include "support/places.h"
 
 namespace chainrule {
 
@@ -23,14 +24,14 @@ inline std::string python_array(const Tensor& tensor) {
   const bool integers = tensor.dtype() == DType::kI32;
   return fmt::format(
       "np.reshape(np.array([{}], dtype={}), ({}))", numbers, integers ? "np.int64" : "np.float64",
-      fmt::format("{}{}", fmt::join(tensor.shape(), ","), tensor.shape().empty() ? "" : ","));
+      fmt::format("{}{}", joined(tensor.shape(), ","), tensor.shape().empty() ? "" : ","));
 }
 
 inline int run_python(const std::string& script, const std::string& name) {
   const std::filesystem::path path =
       std::filesystem::temp_directory_path() / fmt::format("chainrule_{}_{}.py", name, ::getpid());
   std::ofstream(path) << script;
-  const int code = std::system(fmt::format("'{}' '{}'", CHAINRULE_PYTHON, path.string()).c_str());
+  const int code = std::system(fmt::format("'{}' '{}'", python_program(), path.string()).c_str());
   if (code == 0) std::filesystem::remove(path);
   return code;
 }

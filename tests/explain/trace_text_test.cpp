@@ -9,6 +9,7 @@
 #include <sstream>
 
 #include "chainrule/error.h"
+#include "support/places.h"
 
 using namespace chainrule;
 
@@ -32,7 +33,7 @@ Trace step_of(const std::string& text, std::int64_t classes) {
 }
 
 std::string golden(const std::string& name) {
-  std::ifstream file(std::string(CHAINRULE_SOURCE_DIR) + "/tests/golden/" + name);
+  std::ifstream file(source_path("tests/golden/") + name);
   std::stringstream text;
   text << file.rdbuf();
   return text.str();

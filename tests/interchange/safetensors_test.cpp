@@ -12,6 +12,7 @@
 #include <sstream>
 
 #include "chainrule/error.h"
+#include "support/places.h"
 
 using namespace chainrule;
 
@@ -65,7 +66,7 @@ std::string refusal(const std::string& header, const std::string& data) {
   return refusal(file_of(header, data));
 }
 
-const std::string kGolden = CHAINRULE_SOURCE_DIR "/tests/golden/by_hand.safetensors";
+const std::string kGolden = source_path("tests/golden/by_hand.safetensors");
 
 }  // namespace
 

@@ -15,6 +15,7 @@
 #include "chainrule/ops.h"
 #include "chainrule/program.h"
 #include "support/fixed_numbers.h"
+#include "support/places.h"
 
 using namespace chainrule;
 using nlohmann::json;
@@ -99,7 +100,7 @@ std::string initializer_of(const Sequential& model, const std::string& name,
 }  // namespace
 
 TEST_CASE("transformer blocks and their gradients are PyTorch's") {
-  std::ifstream file(CHAINRULE_SOURCE_DIR "/tests/golden/transformer.json");
+  std::ifstream file(source_path("tests/golden/transformer.json"));
   const json cases = json::parse(file);
   REQUIRE(cases.size() == 5);
   for (const json& golden : cases) {

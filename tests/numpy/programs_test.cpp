@@ -10,6 +10,7 @@
 
 #include "chainrule/error.h"
 #include "chainrule/numpy_program.h"
+#include "support/places.h"
 
 using namespace chainrule;
 using nlohmann::json;
@@ -25,7 +26,7 @@ std::string text_of(const std::string& path) {
 }
 
 std::string program_text(const std::string& name) {
-  return text_of(CHAINRULE_SOURCE_DIR "/tests/numpy/programs/" + name);
+  return text_of(source_path("tests/numpy/programs/") + name);
 }
 
 std::vector<double> widened(const Tensor& tensor) {
@@ -47,8 +48,7 @@ double difference(const std::vector<double>& a, const std::vector<double>& b) {
 }  // namespace
 
 TEST_CASE("NumPy programs give NumPy's numbers, variable by variable") {
-  const json golden =
-      json::parse(text_of(CHAINRULE_SOURCE_DIR "/tests/golden/numpy_programs.json"));
+  const json golden = json::parse(text_of(source_path("tests/golden/numpy_programs.json")));
   CHECK(golden.size() >= 7);
   for (const auto& [name, variables] : golden.items()) {
     const std::string file = name;

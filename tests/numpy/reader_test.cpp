@@ -9,6 +9,7 @@
 #include "chainrule/error.h"
 #include "chainrule/gradient.h"
 #include "chainrule/numpy_program.h"
+#include "support/places.h"
 
 using namespace chainrule;
 
@@ -56,7 +57,7 @@ bool contains(const std::string& text, const std::string& part) {
 }
 
 std::string program_text(const std::string& name) {
-  std::ifstream file(CHAINRULE_SOURCE_DIR "/tests/numpy/programs/" + name);
+  std::ifstream file(source_path("tests/numpy/programs/") + name);
   REQUIRE(file);
   std::ostringstream text;
   text << file.rdbuf();

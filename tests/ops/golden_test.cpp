@@ -20,6 +20,7 @@
 #include "graph/op.h"
 #include "ops/gelu.h"
 #include "ops/golden_updates.h"
+#include "support/places.h"
 
 using namespace chainrule;
 using nlohmann::json;
@@ -268,7 +269,7 @@ std::map<std::string, Build> builders() {
 
 const json& golden() {
   static const json cases = [] {
-    std::ifstream file(CHAINRULE_SOURCE_DIR "/tests/golden/ops.json");
+    std::ifstream file(source_path("tests/golden/ops.json"));
     return json::parse(file);
   }();
   return cases;
@@ -441,7 +442,7 @@ TEST_CASE("the golden cases leave out no op and no function") {
     CAPTURE(entry.first);
     CHECK(calls.contains(entry.first));
   }
-  std::ifstream recurrent(CHAINRULE_SOURCE_DIR "/tests/golden/recurrent.json");
+  std::ifstream recurrent(source_path("tests/golden/recurrent.json"));
   for (const json& entry : json::parse(recurrent)) ops.insert(entry.at("op"));
   for (const Op* op : all_ops()) {
     // The compiler alone makes fused nodes, and gradient rules alone the backward ones, which the

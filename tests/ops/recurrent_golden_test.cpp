@@ -11,6 +11,7 @@
 #include "chainrule/ops.h"
 #include "chainrule/program.h"
 #include "chainrule/recurrent.h"
+#include "support/places.h"
 
 using namespace chainrule;
 using nlohmann::json;
@@ -109,7 +110,7 @@ void judge_program(const Case& c) {
 }  // namespace
 
 TEST_CASE("recurrent layers and their gradients are PyTorch's") {
-  std::ifstream file(CHAINRULE_SOURCE_DIR "/tests/golden/recurrent.json");
+  std::ifstream file(source_path("tests/golden/recurrent.json"));
   const json goldens = json::parse(file);
   REQUIRE(goldens.size() == 16);
   for (const json& golden : goldens) {

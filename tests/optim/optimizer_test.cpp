@@ -13,6 +13,7 @@
 #include "chainrule/ops.h"
 #include "chainrule/optim.h"
 #include "chainrule/reference.h"
+#include "support/places.h"
 
 using namespace chainrule;
 
@@ -25,7 +26,7 @@ Tensor tensor(const nlohmann::json& numbers, Shape shape) {
 }
 
 nlohmann::json golden() {
-  std::ifstream file(CHAINRULE_SOURCE_DIR "/tests/optim/golden.json");
+  std::ifstream file(source_path("tests/optim/golden.json"));
   return nlohmann::json::parse(file);
 }
 

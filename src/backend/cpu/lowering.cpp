@@ -2,8 +2,6 @@
 // then write its parameter in place, because whoever reads the old value has run.
 #include "backend/cpu/lowering.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
 #include <optional>
@@ -11,6 +9,7 @@
 
 #include "backend/cpu/slices.h"
 #include "backend/cpu/tiny.h"
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/simplify.h"
 #include "compiler/memory.h"

@@ -3,12 +3,11 @@
 // numbers stand, and whoever reads it composes its own shuffle with them.
 #include "backend/cpu/tiny.h"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <numeric>
 
 #include "backend/cpu/functions.h"
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "graph/op.h"
 
