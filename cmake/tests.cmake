@@ -47,3 +47,5 @@ set_tests_properties(explain_page PROPERTIES SKIP_RETURN_CODE 77)
 # check and explain on networks.
 add_test(NAME network COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/cli/network_test.py
   $<TARGET_FILE:chainrule_cli>)
+
+include(${CMAKE_CURRENT_LIST_DIR}/tool_tests.cmake)

@@ -282,7 +282,7 @@ class PageTest(unittest.TestCase):
 def main():
     global browser, folder
     if find_chromium() is None:
-        print("SKIP: there is no chromium here")
+        print("skipped: there is no chromium here")
         return 77
     with tempfile.TemporaryDirectory() as folder, Browser() as browser:
         subprocess.run([sys.argv[1], folder], check=True)

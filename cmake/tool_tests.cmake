@@ -1,0 +1,6 @@
+# The tests of the scripts in tools/.
+
+foreach(tool IN ITEMS run_tests changed_sources build)
+  add_test(NAME ${tool}
+    COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/tools/${tool}_test.py)
+endforeach()
