@@ -1,18 +1,38 @@
-// The adapter for oneDNN 2.6 by its C interface. Its functions are found at run time under the
-// types that its header declares, so a change of interface is a compile error here and nowhere
-// else.
+// The adapter for oneDNN 2 and 3 by its C interface, which is found at run time: neither building
+// nor running needs the library.
 #include "backend/cpu/onednn.h"
 
 #include <dlfcn.h>
-#include <dnnl.h>
+
+#include <initializer_list>
 
 #include "chainrule/error.h"
+
+#if __has_include(<dnnl.h>)
+#include <dnnl.h>
+
+#include <type_traits>
+#endif
 
 namespace chainrule::cpu {
 namespace {
 
+// dnnl_sgemm, c = alpha·op(a)·op(b) + beta·c; what it returns is an enumeration of C, so an int.
+using Sgemm = int(char transa, char transb, std::int64_t m, std::int64_t n, std::int64_t k,
+                  float alpha, const float* a, std::int64_t lda, const float* b, std::int64_t ldb,
+                  float beta, float* c, std::int64_t ldc);
+
+#if __has_include(<dnnl.h>)
+// Where the header is at hand, a change of interface is a compile error.
+static_assert(std::is_same_v<decltype(dnnl_sgemm),
+                             dnnl_status_t(char, char, dnnl_dim_t, dnnl_dim_t, dnnl_dim_t, float,
+                                           const float*, dnnl_dim_t, const float*, dnnl_dim_t,
+                                           float, float*, dnnl_dim_t)>);
+static_assert(std::is_same_v<dnnl_dim_t, std::int64_t> && sizeof(dnnl_status_t) == sizeof(int));
+#endif
+
 struct Library {
-  decltype(&dnnl_sgemm) sgemm = nullptr;
+  Sgemm* sgemm = nullptr;
   void (*omp_set_num_threads)(int) = nullptr;  // of the OpenMP library that oneDNN brings along
 };
 
@@ -25,16 +45,34 @@ void find(void* handle, const char* name, Function& function) {
 const Library& library() {
   static const Library kLibrary = [] {
     Library found;
-    void* handle = dlopen("libdnnl.so.2", RTLD_LAZY | RTLD_LOCAL);
-    if (handle == nullptr) return found;
-    find(handle, "dnnl_sgemm", found.sgemm);
-    find(handle, "omp_set_num_threads", found.omp_set_num_threads);
+    for (const char* name : {"libdnnl.so.3", "libdnnl.so.2"}) {
+      void* handle = dlopen(name, RTLD_LAZY | RTLD_LOCAL);
+      if (handle == nullptr) continue;
+      find(handle, "dnnl_sgemm", found.sgemm);
+      find(handle, "omp_set_num_threads", found.omp_set_num_threads);
+      if (found.sgemm != nullptr) break;
+    }
     return found;
   }();
   return kLibrary;
 }
 
 }  // namespace
+
+void plain_sgemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
+                 const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float* c,
+                 std::int64_t ldc) {
+  for (std::int64_t i = 0; i < m; ++i) {
+    for (std::int64_t j = 0; j < n; ++j) {
+      double sum = 0;
+      for (std::int64_t l = 0; l < k; ++l) {
+        sum += double{transpose_a ? a[l * lda + i] : a[i * lda + l]} *
+               double{transpose_b ? b[j * ldb + l] : b[l * ldb + j]};
+      }
+      c[i * ldc + j] = static_cast<float>(sum);
+    }
+  }
+}
 
 bool onednn_available() { return library().sgemm != nullptr; }
 
@@ -49,8 +87,9 @@ void onednn_sgemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64
     return true;
   }();
   static_cast<void>(kAlone);
-  library().sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k, 1.0F, a, lda, b, ldb,
-                  0.0F, c, ldc);
+  const int status = library().sgemm(transpose_a ? 'T' : 'N', transpose_b ? 'T' : 'N', m, n, k,
+                                     1.0F, a, lda, b, ldb, 0.0F, c, ldc);
+  if (status != 0) plain_sgemm(transpose_a, transpose_b, m, n, k, a, lda, b, ldb, c, ldc);
 }
 
 }  // namespace chainrule::cpu

@@ -18,4 +18,10 @@ void onednn_sgemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64
                   std::int64_t k, const float* a, std::int64_t lda, const float* b,
                   std::int64_t ldb, float* c, std::int64_t ldc);
 
+/// The same by three loops: slow and exact, for where the library reports that it cannot (it has no
+/// memory left), since a chunk of a job has nobody to report to.
+void plain_sgemm(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
+                 const float* a, std::int64_t lda, const float* b, std::int64_t ldb, float* c,
+                 std::int64_t ldc);
+
 }  // namespace chainrule::cpu
