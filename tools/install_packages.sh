@@ -1,10 +1,18 @@
 #!/usr/bin/env bash
 # Installs what is missing of packages.txt with apt, as root or through sudo. When nothing is missing
 # it asks dpkg once and is done.
+#
+#   tools/install_packages.sh SECTION…
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-mapfile -t wanted < <(sed -e 's/#.*//' -e 's/[[:space:]]//g' -e '/^$/d' packages.txt)
+# The packages of the sections named.
+mapfile -t wanted < <(awk -v sections="$*" '
+  BEGIN { count = split(sections, names); for (i = 1; i <= count; ++i) chosen["[" names[i] "]"] = 1 }
+  { sub(/#.*/, ""); gsub(/[[:space:]]/, "") }
+  /^\[/ { inside = $0 in chosen; next }
+  /./ && inside' packages.txt)
+[[ ${#wanted[@]} -gt 0 ]] || { echo "install_packages.sh: packages.txt has no section $*" >&2; exit 2; }
 
 if ! command -v dpkg-query >/dev/null; then
   echo "chainrule: this is not a Debian system, so nothing is installed for you; needed are: ${wanted[*]}" >&2
