@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# Checks what the tests of the release build cannot see. Without arguments every part runs, also after
-# one has failed; arguments name the parts:
+# Checks what the tests of the release build cannot see. Without arguments every usual part runs, also
+# after one has failed; arguments name the parts:
 #
-#   ./check.sh [format] [layers] [tidy] [clang] [asan] [tsan]
+#   ./check.sh [--changed] [format] [layers] [tidy] [clang] [tsan]     the usual parts
+#   ./check.sh [fresh] [arm]                                           only by name: half an hour each
 #
+# --changed keeps tidy to what changed since the last release, or else lately (tools/changed_sources).
 # The last line is "N passed, N failed", counted in parts; the exit code is non-zero when one failed.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")"
 
-parts=(format layers tidy clang asan tsan)
+parts=(format layers tidy clang tsan)
+changed=
 
 # clang-format agrees with every source file.
 check_format() {
@@ -20,45 +23,54 @@ check_layers() { tools/check_layers; }
 
 # clang-tidy finds nothing in what is compiled, the tests left out: doctest's macros are not ours.
 check_tidy() {
+  local files
   cmake --preset clang >/dev/null
+  mapfile -t files < <(git ls-files 'src/*.cpp' 'examples/*.cpp' 'bench/*.cpp')
+  [[ -z $changed ]] || mapfile -t files < <(tools/changed_sources "${files[@]}")
+  [[ ${#files[@]} -gt 0 ]] || return 0
   # On stderr it counts what it found in the system's headers and did not report.
-  git ls-files -z 'src/*.cpp' 'examples/*.cpp' 'bench/*.cpp' |
-    xargs -0 -n 1 -P "$(nproc)" clang-tidy --quiet -p build/clang \
-      2> >(grep -vE '^[0-9]+ warnings? generated\.$' >&2)
+  printf '%s\0' "${files[@]}" | xargs -0 -n 1 -P "$(nproc)" clang-tidy --quiet -p build/clang \
+    2> >(grep -vE '^[0-9]+ warnings? generated\.$' >&2)
 }
 
-# clang compiles everything without a warning.
+# clang compiles everything without a warning, and every test passes with its address and
+# undefined-behaviour sanitizers.
 check_clang() {
-  cmake --preset clang >/dev/null
-  cmake --build --preset clang
-}
-
-# Every test, with the address and undefined-behaviour sanitizers.
-check_asan() {
-  cmake --preset asan >/dev/null
-  cmake --build --preset asan
-  ASAN_OPTIONS=detect_stack_use_after_return=1 UBSAN_OPTIONS=print_stacktrace=1 \
-    tools/run_tests build/asan
+  tools/build.sh clang
+  # Debian's clang comes without llvm-symbolizer; binutils can name the lines too.
+  ASAN_OPTIONS=detect_stack_use_after_return=1:allow_addr2line=1 \
+    UBSAN_OPTIONS=print_stacktrace=1:allow_addr2line=1 tools/run_tests build/clang
 }
 
 # Every test case, with the thread sanitizer.
 check_tsan() {
-  cmake --preset tsan >/dev/null
-  cmake --build --preset tsan --target chainrule_tests
+  tools/build.sh tsan chainrule_tests
   TSAN_OPTIONS=halt_on_error=1 tools/run_tests build/tsan --tests-regex '^chainrule_tests$'
 }
 
-if [[ $# -gt 0 ]]; then
-  for part in "$@"; do
-    if ! declare -F "check_$part" >/dev/null; then
-      echo "check.sh: unknown part \"$part\"; the parts are: ${parts[*]}" >&2
-      exit 2
-    fi
-  done
-  parts=("$@")
-fi
+# The README's commands on a bare Debian 12, as root and as a user with sudo; the package on another.
+check_fresh() {
+  tools/fresh_machine.sh
+  tools/fresh_machine.sh --as user --only deb
+}
 
-tools/install_packages.sh
+# The kernels' tests on AArch64: cross-compiled in a bare Debian, run by qemu.
+check_arm() { tools/fresh_machine.sh --as root --only arm; }
+
+names=()
+for argument in "$@"; do
+  if [[ $argument == --changed ]]; then
+    changed=1
+  elif declare -F "check_$argument" >/dev/null; then
+    names+=("$argument")
+  else
+    echo "check.sh: unknown part \"$argument\"; the parts are: ${parts[*]} fresh arm" >&2
+    exit 2
+  fi
+done
+[[ ${#names[@]} -eq 0 ]] || parts=("${names[@]}")
+
+tools/install_packages.sh build test check
 mkdir -p build
 passed=() failed=()
 for part in "${parts[@]}"; do
