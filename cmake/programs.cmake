@@ -9,12 +9,11 @@ endfunction()
 
 file(GLOB cli_sources CONFIGURE_DEPENDS src/cli/*.cpp)
 if(cli_sources)
-  find_package(CLI11 REQUIRED)
   add_executable(chainrule_cli ${cli_sources})
   set_target_properties(chainrule_cli PROPERTIES OUTPUT_NAME chainrule)
   chainrule_program(chainrule_cli)
   build_quickly(chainrule_cli)
-  target_link_libraries(chainrule_cli PRIVATE CLI11::CLI11)
+  target_link_libraries(chainrule_cli PRIVATE CLI11::CLI11 chainrule_toml)
 endif()
 
 # An example sees what a user sees: the public headers and nothing else.

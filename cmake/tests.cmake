@@ -10,7 +10,8 @@ build_quickly(chainrule_tests <doctest/doctest.h>)
 target_include_directories(chainrule_tests PRIVATE tests)
 set_source_files_properties(tests/support/places.cpp PROPERTIES COMPILE_DEFINITIONS
   "CHAINRULE_SOURCE_DIR=\"${PROJECT_SOURCE_DIR}\";CHAINRULE_PYTHON=\"${Python3_EXECUTABLE}\"")
-target_link_libraries(chainrule_tests PRIVATE chainrule_workloads hwy::hwy Threads::Threads)
+target_link_libraries(chainrule_tests PRIVATE
+  chainrule_workloads hwy::hwy Threads::Threads doctest::doctest)
 add_test(NAME chainrule_tests COMMAND chainrule_tests)
 
 add_test(NAME check_layers

@@ -4,3 +4,9 @@ foreach(tool IN ITEMS run_tests changed_sources build)
   add_test(NAME ${tool}
     COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/tools/${tool}_test.py)
 endforeach()
+
+# Scripts about the program, which they are given.
+foreach(script IN ITEMS manual demo)
+  add_test(NAME ${script} COMMAND Python3::Interpreter
+    ${PROJECT_SOURCE_DIR}/tests/tools/${script}_test.py $<TARGET_FILE:chainrule_cli>)
+endforeach()
