@@ -3,12 +3,12 @@
 # into it, the README's commands typed there, each one's time and result printed. Needs root or sudo, and
 # debootstrap; nothing outside build/ is touched.
 #
-#   tools/fresh_machine.sh [--suite NAME] [--as root|user] [--only demo|test|deb|COMMAND] [--keep]
+#   tools/fresh_machine.sh [--suite NAME] [--as root|user] [--only demo|test|deb|arm|COMMAND] [--keep]
 #
 #   --suite   the Debian release: bookworm (the default), trixie, …
 #   --as      one kind of user only: root, or a user with sudo; without it both, each on a machine of its own
-#   --only    one step only: demo, test, deb (packs and installs the package), or a command typed in the
-#             clone; without it ./demo.sh and ./test.sh
+#   --only    one step only: demo, test, deb (packs and installs the package), arm (tools/arm_tests.sh), or
+#             a command typed in the clone; without it ./demo.sh and ./test.sh
 #   --keep    leave the roots where they are, to look at
 #
 # The bare root is made once and kept as build/roots/SUITE-ARCHITECTURE.tar, downloaded packages beside it.
@@ -122,16 +122,19 @@ in_root() {
     "${enter[@]}" bash -c "cd \"\$1\" && $3" bash "$2" </dev/null
 }
 
-# What a step types. After the demonstration come the commands that it proposes; the package must train
-# without the clone.
+# What a step types. The package must train without the clone.
 typed() {
   case $1 in
-    demo) echo './demo.sh | tee ../demo.log && sed -n "/What next/,\$p" ../demo.log |
-                grep "^  build/" | bash -euo pipefail' ;;
+    demo) echo ./demo.sh ;;
     test) echo ./test.sh ;;
-    deb) echo 'tools/make_deb.sh && cd / && $(test $(id -u) = 0 || echo sudo) apt-get -qq install -y --no-install-recommends \
-                "$OLDPWD"/build/chainrule_*.deb && rm -rf "$OLDPWD" &&
-                cd && chainrule train digits -o digits.safetensors' ;;
+    arm) echo tools/arm_tests.sh ;;
+    deb) cat <<'END'
+tools/make_deb.sh && cp build/chainrule_*.deb /tmp/ && cd / && rm -rf "$OLDPWD" &&
+$(test "$(id -u)" = 0 || echo sudo) apt-get -qq install -y --no-install-recommends /tmp/chainrule_*.deb &&
+dpkg -s chainrule && dpkg -L chainrule | grep -E 'bin/|man1|\.a$|\.cmake$|chainrule.h$' &&
+cd && chainrule train digits -o digits.safetensors && chainrule evaluate digits.safetensors digits
+END
+      ;;
     *) echo "$1" ;;
   esac
 }
