@@ -144,7 +144,7 @@ passed=0 failed=0 summary=()
 for user in "${users[@]}"; do
   make_machine "$user"
   home=$([[ $user == root ]] && echo /root || echo /home/user)
-  in_root "$user" "$home" "git clone -q -c advice.detachedHead=false /chainrule.bundle chainrule"
+  in_root "$user" "$home" "git -c init.defaultBranch=main clone -q -c advice.detachedHead=false /chainrule.bundle chainrule"
   for step in "${steps[@]}"; do
     echo "── $suite, $user: $step ──"
     SECONDS=0 code=0
