@@ -14,10 +14,11 @@ dpkg --add-architecture arm64
 apt update
 packages=(cmake ninja-build python3 g++-aarch64-linux-gnu qemu-user-static)
 for library in $(sed -n '/^\[build\]/,/^\[test\]/p' packages.txt | grep -- '-dev$'); do
-  if apt-cache show --no-all-versions "$library" | grep -q '^Architecture: all'; then
-    packages+=("$library")
-  else
+  # A library of headers may exist for no architecture or for this one alone; it serves both.
+  if apt-cache show "$library:arm64" >/dev/null 2>&1; then
     packages+=("$library:arm64")
+  else
+    packages+=("$library")
   fi
 done
 echo "Installing ${packages[*]}"
