@@ -9,8 +9,10 @@ PROGRAM --help names the subcommands; each one's --help becomes a section, as it
 import re
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
+WIDTH = 73  # what man leaves of 80 columns
 SUBCOMMANDS = re.compile(r"^ *subcommands:\s*$", re.IGNORECASE | re.MULTILINE)
 
 
@@ -18,6 +20,15 @@ def escaped(text):
     """Text that troff prints as it stands."""
     text = text.replace("\\", "\\e").replace("-", "\\-")
     return re.sub(r"^(?=[.'])", r"\\&", text, flags=re.MULTILINE)
+
+
+def wrapped(line):
+    """A line of the help at a page's width; what goes on stands below the column of explanations."""
+    name = re.match(r" *\S.*? {2,}(?=\S)| *", line)[0]
+    if len(line) <= WIDTH or len(name) > WIDTH // 2:
+        return line
+    return textwrap.fill(line[len(name):], WIDTH, initial_indent=name, subsequent_indent=" " * len(name),
+                         break_long_words=False, break_on_hyphens=False)
 
 
 def subcommands(overview):
@@ -46,7 +57,8 @@ def page(version, help_of):
     for name, what in commands:
         parts += [".TP", f"\\fB{escaped(name)}\\fR", escaped(what)]
     for name, _ in commands:
-        parts += [f".SH CHAINRULE {name.upper()}", ".nf", escaped(help_of(name).strip("\n")), ".fi"]
+        text = "\n".join(wrapped(line) for line in help_of(name).strip("\n").splitlines())
+        parts += [f".SH CHAINRULE {name.upper()}", ".nf", escaped(text), ".fi"]
     parts += [".SH EXIT STATUS", "0 for success, 1 where something failed or was found wrong, 2 for a command line or",
               "an input that cannot be used."]
     return "\n".join(parts) + "\n"

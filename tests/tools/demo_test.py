@@ -32,7 +32,7 @@ class Proposals(unittest.TestCase):
             # check finds the one planted mistake, and says so by its exit code.
             self.assertEqual(check.returncode, 1, check.stderr)
             self.assertEqual(check.stdout.count("WRONG"), 1, check.stdout)
-            self.assertIn("dZ1 = dA1 * (1 - A1**2)", check.stdout)
+            self.assertIn("dZ1 = dA1 * (1 - A1 ** 2)", check.stdout)
             self.assertEqual(train.returncode, 0, train.stderr)
             self.assertIn("accuracy", train.stdout)
 
