@@ -25,10 +25,14 @@ def escaped(text):
 def wrapped(line):
     """A line of the help at a page's width; what goes on stands below the column of explanations."""
     name = re.match(r" *\S.*? {2,}(?=\S)| *", line)[0]
-    if len(line) <= WIDTH or len(name) > WIDTH // 2:
+    if len(line) <= WIDTH:
         return line
-    return textwrap.fill(line[len(name):], WIDTH, initial_indent=name, subsequent_indent=" " * len(name),
-                         break_long_words=False, break_on_hyphens=False)
+    first, indent = name, " " * len(name)
+    if len(name) > WIDTH // 2:
+        indent = re.match(" *", line)[0] + 4 * " "
+        first = name.rstrip() + "\n" + indent
+    text = textwrap.wrap(line[len(name):], WIDTH - len(indent), break_long_words=False, break_on_hyphens=False)
+    return first + ("\n" + indent).join(text)
 
 
 def subcommands(overview):
