@@ -9,10 +9,12 @@ endif()
 
 set(CPACK_PACKAGE_CONTACT "The authors of chainrule")
 set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Trains neural networks by backpropagation and shows its working")
-set(CPACK_PACKAGE_DESCRIPTION "The program chainrule trains networks on tables, images and texts, derives the
-backward pass of a forward pass written in NumPy, and checks one written by hand. The library does the same
-from C++20.")
+string(CONCAT CPACK_PACKAGE_DESCRIPTION
+  "The program chainrule trains networks on tables, images and texts, derives\n"
+  "the backward pass of a forward pass written in NumPy, and checks one written\n"
+  "by hand. The library does the same from C++20.")
 set(CPACK_RESOURCE_FILE_LICENSE ${PROJECT_SOURCE_DIR}/LICENSE)
+install(FILES LICENSE DESTINATION ${CMAKE_INSTALL_DOCDIR} RENAME copyright)
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 # What is built is packed; packing builds nothing, the tests least of all.

@@ -122,17 +122,18 @@ in_root() {
     "${enter[@]}" bash -c "cd \"\$1\" && $3" bash "$2" </dev/null
 }
 
-# What a step types. The package must train without the clone.
+# What a step types. The package must train, and serve another project, without the clone.
 typed() {
   case $1 in
     demo) echo ./demo.sh ;;
     test) echo ./test.sh ;;
     arm) echo tools/arm_tests.sh ;;
     deb) cat <<'END'
-tools/make_deb.sh && cp build/chainrule_*.deb /tmp/ && cd / && rm -rf "$OLDPWD" &&
+tools/make_deb.sh && cp -r build/chainrule_*.deb tests/consumer /tmp/ && cd / && rm -rf "$OLDPWD" &&
 $(test "$(id -u)" = 0 || echo sudo) apt-get -qq install -y --no-install-recommends /tmp/chainrule_*.deb &&
 dpkg -s chainrule && dpkg -L chainrule | grep -E 'bin/|man1|\.a$|\.cmake$|chainrule.h$' &&
-cd && chainrule train digits -o digits.safetensors && chainrule evaluate digits.safetensors digits
+cd && chainrule train digits -o digits.safetensors && chainrule evaluate digits.safetensors digits &&
+cmake -S /tmp/consumer -B consumer >/dev/null && cmake --build consumer && consumer/consumer
 END
       ;;
     *) echo "$1" ;;
