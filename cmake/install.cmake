@@ -8,7 +8,8 @@ write_basic_package_version_file(${PROJECT_BINARY_DIR}/chainrule-config-version.
 install(TARGETS chainrule EXPORT chainrule-targets)
 install(DIRECTORY include/chainrule DESTINATION ${CMAKE_INSTALL_INCLUDEDIR})
 install(EXPORT chainrule-targets NAMESPACE chainrule:: DESTINATION ${package_dir})
-install(FILES cmake/chainrule-config.cmake
+configure_file(cmake/chainrule-config.cmake.in chainrule-config.cmake @ONLY)
+install(FILES ${PROJECT_BINARY_DIR}/chainrule-config.cmake
   ${PROJECT_BINARY_DIR}/chainrule-config-version.cmake DESTINATION ${package_dir})
 if(TARGET chainrule_cli)
   install(TARGETS chainrule_cli)

@@ -23,6 +23,6 @@ set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libhwy-dev, zlib1g-dev")  # to link programs with the library
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libhwy-dev, libfmt-dev, zlib1g-dev")  # to link programs with the library
 set(CPACK_DEBIAN_PACKAGE_SUGGESTS "libdnnl2 | libdnnl3.6, g++, cmake")
 include(CPack)
