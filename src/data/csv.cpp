@@ -16,7 +16,7 @@
 #include "chainrule/data.h"
 #include "chainrule/error.h"
 #include "data/csv_scanner.h"
-#include "data/utf8.h"
+#include "base/utf8.h"
 
 namespace chainrule {
 namespace {

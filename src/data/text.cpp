@@ -11,7 +11,7 @@
 
 #include "base/philox.h"
 #include "chainrule/error.h"
-#include "data/utf8.h"
+#include "base/utf8.h"
 
 namespace chainrule {
 namespace {
