@@ -3,7 +3,6 @@
 // time.
 //     CHAINRULE_DATA=shared/data build/release/shakespeare [EPOCHS=10]
 #include <cstdlib>
-#include <fstream>
 #include <iostream>
 #include <random>
 #include <set>
@@ -46,8 +45,7 @@ Program reader(const Sequential& model, const std::shared_ptr<Parameters>& param
 int main(int count, char** arguments) {
   const char* folder = std::getenv("CHAINRULE_DATA");
   if (folder == nullptr) return std::cerr << "set CHAINRULE_DATA to the folder of the data\n", 2;
-  std::ifstream file(std::string(folder) + "/text/tinyshakespeare.txt");
-  const std::string text(std::istreambuf_iterator<char>(file), {});
+  const std::string text = read_text(std::string(folder) + "/text/tinyshakespeare.txt");
   const std::set<char> characters(text.begin(), text.end());
   const std::string vocabulary(characters.begin(), characters.end());
   Letters letters;

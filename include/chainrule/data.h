@@ -43,6 +43,8 @@ struct Table {
   bool has_header = true;  // false: the names are column1, column2, …
   std::vector<Column> columns;
   std::vector<std::int64_t> lines;  // the line that each row begins on; empty for a built-in
+  /// A sentence about what read_csv had to guess of its first line; empty where that was plain.
+  std::string note = {};
 
   std::int64_t rows() const;
 
@@ -69,9 +71,11 @@ struct CsvOptions {
 /// Reads a CSV file: RFC 4180 quoting, UTF-8 with or without BOM, LF or CRLF; spaces around
 /// unquoted cells are trimmed and blank lines at the end skipped.
 ///
-/// header   with kAuto the first line is a header when none of its cells is a number or one of them
-/// is
-///          among known_names. Without a header the columns are called column1, column2, …
+/// header   with kAuto the types of the columns decide. A first line without a number is a header
+///          over a column of numbers; over texts only, unless one of its texts stands in its own
+///          column below. One with numbers is a row, unless they can be names (years, or 0, 1,
+///          2, …) that do not fit what stands below. With known_names it is a header when it holds
+///          one of them. Without a header the columns are called column1, column2, …
 /// kinds    a column is numeric when all its cells are numbers or missing, and text otherwise; but
 /// a
 ///          column that is numeric save for a tenth of its cells, or for a single one, is an error
@@ -149,9 +153,11 @@ class Encoder {
   ///
   /// task    kAuto takes a text target, or one of at most 20 different whole numbers, for
   ///         classification and any other for regression.
-  /// throws  UsageError for an unknown target or dropped column. DataError naming the column for no
-  ///         rows, one class, a constant column, a text column with more than 50 categories that
-  ///         are also more than half of the rows, a missing target, or no feature at all.
+  /// throws  UsageError for an unknown target or dropped column. DataError for no rows, one class,
+  /// a
+  ///         missing target, a number beyond float32 (naming line and column), or no feature at
+  ///         all; and one that names every column that is constant, empty, or text with more than
+  ///         50 categories that are also more than half of the rows.
   static Encoder fit(const Table& table, std::span<const std::int64_t> rows,
                      const EncoderOptions& options);
 
@@ -169,7 +175,8 @@ class Encoder {
   ///     → [rows, F] f32
   ///
   /// requires  the encoder is one of a table.
-  /// throws  DataError naming the column that is absent or that is not numeric.
+  /// throws  DataError naming the column that is absent or that is not numeric, or the place of a
+  ///         number that float32 cannot hold when standardised.
   Tensor features(const Table& table, std::span<const std::int64_t> rows) const;
 
   Kind kind() const { return kind_; }
@@ -211,10 +218,11 @@ class Encoder {
     }
   };
 
+  // Both say in `unusable` why nothing can be learned from the column, if so.
   static Feature fit_number(const Table& table, const Column& column,
-                            std::span<const std::int64_t> rows);
-  static Feature fit_text(const Table& table, const Column& column,
-                          std::span<const std::int64_t> rows);
+                            std::span<const std::int64_t> rows, std::string& unusable);
+  static Feature fit_text(const Column& column, std::span<const std::int64_t> rows,
+                          std::string& unusable);
   void fit_classes(const Table& table, const Column& column, std::span<const std::int64_t> rows);
   void fit_target_scaling(const Table& table, const Column& column,
                           std::span<const std::int64_t> rows);

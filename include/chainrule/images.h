@@ -29,11 +29,13 @@ Tensor read_idx(const std::string& path);
 ///
 ///     → [N, H, W, C] f32, C = 1 where the file has three axes
 ///
-/// throws  what read_idx throws; FileError for an array of other axes or other numbers.
+/// throws  what read_idx throws; FileError for an array of other axes or other numbers, or without
+///         any.
 Tensor read_idx_images(const std::string& path);
 
-/// Images with their labels: x [N, H, W, C], labels [N]. The classes are "0" … the largest label,
-/// or `classes` where they are given.
+/// Images with their labels: x [N, H, W, C], labels [N]. The classes are the labels that occur, in
+/// ascending order, so that {3, 5} are two; or `classes` where they are given. A label is then the
+/// one of its name where all classes are whole numbers, else the one at its place.
 ///
 /// throws  what read_idx_images throws; DataError naming both files when they differ in number, and
 ///         the first label that is no class.

@@ -45,7 +45,8 @@ std::string read_text(const std::string& path);
 /// x: [N, length] i32    labels: [N, length]    classes: the vocabulary
 /// With stride 0 it is `length`: every character is predicted once. What does not fill a window at
 /// the end is left out. To hold a part out, split the tokens by position before.
-/// throws  UsageError for a length or stride below 1; DataError when there is not one whole window.
+/// throws  UsageError for a length or stride below 1; DataError naming `source` when there is not
+///         one whole window.
 ///
 /// Example:  const std::string text = read_text("shakespeare.txt");
 ///           const auto vocabulary = characters_of(text);
@@ -54,7 +55,7 @@ std::string read_text(const std::string& path);
 ///           Dataset train = text_windows(std::span(tokens).first(cut), vocabulary, 64);
 Dataset text_windows(std::span<const std::int32_t> tokens,
                      const std::vector<std::string>& vocabulary, std::int64_t length,
-                     std::int64_t stride = 0);
+                     std::int64_t stride = 0, const std::string& source = "text");
 
 /// Fills a batch with windows at random places, a function of (seed, step) alone.
 ///

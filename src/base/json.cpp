@@ -5,6 +5,8 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
+#include "base/printable.h"
+
 namespace chainrule {
 
 using Native = nlohmann::ordered_json;
@@ -113,7 +115,7 @@ Json Json::parse(std::string_view text) {
     if (event == Event::object_start) names.emplace_back();
     if (event == Event::object_end) names.pop_back();
     if (event == Event::key && !names.back().insert(parsed.get<std::string>()).second) {
-      throw JsonError("names \"" + parsed.get<std::string>() + "\" twice");
+      throw JsonError("names " + in_quotes(parsed.get<std::string>()) + " twice");
     }
     return true;
   };

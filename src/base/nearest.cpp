@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "base/format.h"
+#include "base/printable.h"
 
 namespace chainrule {
 namespace {
@@ -43,7 +44,7 @@ std::string nearest(std::string_view word, const std::vector<std::string>& known
 
 std::string did_you_mean(std::string_view word, const std::vector<std::string>& known) {
   const std::string near = nearest(word, known);
-  return near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near);
+  return near.empty() ? "" : fmt::format("; did you mean {}?", in_quotes(near));
 }
 
 std::string quoted_list(std::span<const std::string> names, std::size_t at_most) {
@@ -51,7 +52,7 @@ std::string quoted_list(std::span<const std::string> names, std::size_t at_most)
   const std::size_t shown = names.size() > at_most + 1 ? at_most : names.size();
   for (std::size_t i = 0; i < shown; ++i) {
     if (i > 0) text += i + 1 == names.size() ? " and " : ", ";
-    text += '"' + names[i] + '"';
+    text += in_quotes(names[i]);
   }
   if (shown < names.size()) text += fmt::format(" and {} more", names.size() - shown);
   return text;
@@ -60,8 +61,8 @@ std::string quoted_list(std::span<const std::string> names, std::size_t at_most)
 std::string unknown_name(std::string_view what, std::string_view word,
                          const std::vector<std::string>& known) {
   const std::string hint = did_you_mean(word, known);
-  return fmt::format("unknown {} \"{}\"{} There are: {}", what, word, hint.empty() ? "." : hint,
-                     joined(known, ", "));
+  return fmt::format("unknown {} {}{} There are: {}", what, in_quotes(word),
+                     hint.empty() ? "." : hint, joined(known, ", "));
 }
 
 }  // namespace chainrule

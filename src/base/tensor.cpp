@@ -6,11 +6,14 @@
 #endif
 
 #include <algorithm>
+#include <array>
 #include <cstdint>
+#include <cstdio>
 #include <cstring>
 #include <new>
 #include <type_traits>
 
+#include "base/printable.h"
 #include "chainrule/error.h"
 
 namespace chainrule {
@@ -30,6 +33,19 @@ void ask_for_large_pages([[maybe_unused]] std::byte* data, [[maybe_unused]] std:
   const std::uintptr_t first = (begin + kPage - 1) / kPage * kPage;
   madvise(data + (first - begin), size - (first - begin), MADV_HUGEPAGE);
 #endif
+}
+
+// Half of the addresses that a process has, in the widest numbers. Sums of some thousands of sizes
+// in bytes stay far below 2⁶⁴, so only products need a check.
+constexpr std::int64_t kMostElements = std::int64_t{1} << 43U;
+
+[[noreturn]] void refuse_size(const Shape& shape) {
+  double count = 1;
+  for (const std::int64_t extent : shape) count *= std::max(1.0, static_cast<double>(extent));
+  std::array<char, 32> number{};
+  std::snprintf(number.data(), number.size(), "%.3g", count);
+  throw ShapeError("shape " + to_string(shape) + " has " + number.data() +
+                   " elements, more than any memory holds");
 }
 
 template <typename T>
@@ -65,8 +81,15 @@ void convert_from(const Tensor& from, Tensor& to) {
 
 std::int64_t element_count(const Shape& shape) {
   std::int64_t count = 1;
-  for (const std::int64_t extent : shape) count *= extent;
-  return count;
+  bool empty = false;
+  for (const std::int64_t extent : shape) {
+    if (extent < 0) throw ShapeError("shape " + to_string(shape) + " has a negative extent");
+    empty = empty || extent == 0;
+    // Zeros left out: code that leaves out an axis of no extent multiplies the others.
+    const bool overflows = __builtin_mul_overflow(count, extent > 0 ? extent : 1, &count);
+    if (overflows || count > kMostElements) refuse_size(shape);
+  }
+  return empty ? 0 : count;
 }
 
 std::string to_string(const Shape& shape) {
@@ -94,13 +117,15 @@ void Tensor::AlignedDelete::operator()(std::byte* bytes) const {
 }
 
 Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)) {
-  for (const std::int64_t extent : shape_) {
-    if (extent < 0) throw ShapeError("tensor: negative extent in shape " + to_string(shape_));
-  }
   // Whole vectors, so that the last one may be read and written in full.
   constexpr auto kWhole = static_cast<std::size_t>(kAlignment);
   const std::size_t size = (std::max<std::size_t>(bytes(), 1) + kWhole - 1) / kWhole * kWhole;
-  storage_.reset(static_cast<std::byte*>(::operator new[](size, kAlignment)));
+  try {
+    storage_.reset(static_cast<std::byte*>(::operator new[](size, kAlignment)));
+  } catch (const std::bad_alloc&) {
+    throw MemoryError(std::string("out of memory: an array ") + to_string(dtype) +
+                      to_string(shape_) + " takes " + bytes_text(size));
+  }
   ask_for_large_pages(storage_.get(), size);
   std::memset(storage_.get(), 0, size);
 }

@@ -1,8 +1,6 @@
 // chainrule derive: a forward pass in NumPy, and how its gradients come about; or the same program
 // with its backward pass, in another language if need be.
-#include <filesystem>
 #include <fstream>
-#include <iostream>
 #include <sstream>
 
 #include "base/format.h"
@@ -11,6 +9,7 @@
 #include "chainrule/error.h"
 #include "chainrule/numpy_program.h"
 #include "cli/command.h"
+#include "cli/source.h"
 
 namespace chainrule::cli {
 namespace {
@@ -25,23 +24,6 @@ struct DeriveOptions {
   bool latex = false;
   bool html = false;
 };
-
-std::string read_source(const std::string& file) {
-  std::stringstream text;
-  if (file == "-") {
-    text << std::cin.rdbuf();
-    return text.str();
-  }
-  std::ifstream in(file, std::ios::binary);
-  if (!in || std::filesystem::is_directory(file)) {
-    throw FileError(file +
-                        ": cannot be read; give a Python file with a forward pass in NumPy, or - "
-                        "for standard input",
-                    file);
-  }
-  text << in.rdbuf();
-  return text.str();
-}
 
 // "X=3,2" as X and [3, 2]; "t=" is a scalar.
 std::pair<std::string, Shape> parsed_shape(const std::string& text) {
@@ -85,7 +67,7 @@ std::string derived(const DeriveOptions& options) {
   NumpyOptions reading;
   reading.loss = options.loss;
   for (const std::string& shape : options.shapes) reading.shapes.insert(parsed_shape(shape));
-  const NumpyProgram program = read_numpy(read_source(options.file), options.file, reading);
+  const NumpyProgram program = read_numpy(read_program(options.file), options.file, reading);
   if (options.emit == "numpy") return emit_numpy(program);
   if (options.emit == "pytorch") return emit_pytorch(program);
   if (options.emit == "c") return emit_c(program);

@@ -1,11 +1,11 @@
 // chainrule on the command line: subcommands, and one line on stderr for whatever goes wrong.
-#include <algorithm>
 #include <cstdio>
 #include <exception>
 #include <iostream>
 #include <new>
 #include <string>
 
+#include "base/printable.h"
 #include "chainrule/error.h"
 #include "cli/command.h"
 
@@ -14,11 +14,15 @@ namespace {
 constexpr int kUsage = 2;
 constexpr int kFailure = 1;
 
+// A message is one line, and prints as one whatever the files and names are that it quotes; only
+// the lines of a table, which begin with two blanks, stay lines.
 int complain(std::string message, int code) {
   while (!message.empty() && message.back() == '\n') message.pop_back();
-  std::replace(message.begin(), message.end(), '\n', ' ');
+  for (std::size_t at = 0; (at = message.find('\n', at)) != std::string::npos; ++at) {
+    if (message.compare(at, 3, "\n  ") != 0) message[at] = ' ';
+  }
   std::cout.flush();
-  std::cerr << "chainrule: " << message << "\n";
+  std::cerr << "chainrule: " << chainrule::printable_lines(message) << "\n";
   return code;
 }
 

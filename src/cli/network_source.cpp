@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/file.h"
 #include "base/format.h"
 #include "base/phrase_rules.h"
 #include "chainrule/model.h"
@@ -53,8 +54,9 @@ std::vector<std::int64_t> spaced_rows(std::int64_t of, std::int64_t count) {
   return rows;
 }
 
-std::string rows_text(const std::string& data, const std::vector<std::int64_t>& rows,
+std::string rows_text(const std::string& file, const std::vector<std::int64_t>& rows,
                       std::int64_t of) {
+  const std::string data = file_name(file);
   if (static_cast<std::int64_t>(rows.size()) == of)
     return fmt::format("all {} rows of {}", of, data);
   if (rows.size() == 1) return fmt::format("row 1 of {}", data);
@@ -126,7 +128,7 @@ NetworkSource from_model_file(NetworkOptions& options) {
   source.network = model.network;
   source.input = model.input;
   source.parameters = model.parameters;
-  source.weights = options.network;
+  source.weights = file_name(options.network);
   const auto trained_on = model.training.find("data");
   if (options.table.data.empty() && trained_on != model.training.end() &&
       is_readable_data(trained_on->second)) {

@@ -2,8 +2,11 @@
 #include "cli/option_values.h"
 
 #include <algorithm>
+#include <cstdio>
 
 #include "base/format.h"
+#include "base/phrase_rules.h"
+#include "base/printable.h"
 #include "cli/source.h"
 
 namespace chainrule::cli {
@@ -53,11 +56,15 @@ std::pair<Table, std::string> load_with_target(const TableOptions& options) {
                : options.header == "no" ? Header::kNo
                                         : Header::kAuto;
   Table table = load_table(options.data, csv);
+  if (!table.note.empty()) {
+    std::fflush(stdout);
+    fmt::print(stderr, "chainrule: {}\n", table.note);
+  }
   if (!options.target.empty()) return {std::move(table), options.target};
   if (!is_builtin(options.data)) {
     std::string names;
     for (std::size_t i = 0; i < std::min<std::size_t>(table.columns.size(), 20); ++i) {
-      names += (i == 0 ? "" : ", ") + table.columns[i].name;
+      names += (i == 0 ? "" : ", ") + printable(table.columns[i].name);
     }
     if (table.columns.size() > 20) names += ", …";
     throw UsageError("--target is needed: the column to predict, one of " + names);

@@ -97,8 +97,14 @@ Prepared prepare_text(const DataOptions& options) {
   Prepared result;
   result.validation = share_of(options, kTextValidation);
   result.encoder = Encoder::of_characters(Encoder::Kind::kText, vocabulary, options.context);
-  result.train = text_windows(all.first(all.size() - held), vocabulary, options.context);
-  if (held > 0) result.test = text_windows(all.last(held), vocabulary, options.context);
+  const std::string of_all = fmt::format(" of the {} characters", tokens.size());
+  result.train = text_windows(all.first(all.size() - held), vocabulary, options.context, 0,
+                              options.table.data + ", the training part" + of_all);
+  if (held > 0) {
+    result.test = text_windows(all.last(held), vocabulary, options.context, 0,
+                               fmt::format("{}, the validation part{} (--validation {})",
+                                           options.table.data, of_all, result.validation));
+  }
   return result;
 }
 

@@ -1,10 +1,12 @@
 // What train, evaluate and predict share: reading rows, applying a model, printing a result.
 #include "cli/source.h"
 
+#include <unistd.h>
 #include <algorithm>
 #include <cmath>
 #include <filesystem>
 
+#include "base/file.h"
 #include "base/format.h"
 #include "base/nearest.h"
 #include "chainrule/error.h"
@@ -20,18 +22,24 @@ bool is_builtin(const std::string& name) {
 
 Table load_table(const std::string& name, const CsvOptions& options) {
   if (is_builtin(name)) return builtin(name);
-  if (name == "-") return read_csv("/dev/stdin", options);
+  if (name == "-") return read_csv(kStandardInput, options);
   const bool looks_like_a_path = name.find_first_of("./\\") != std::string::npos;
   if (!looks_like_a_path && !std::filesystem::exists(name)) {
     throw UsageError("no such file, and " +
                      unknown_name("built-in data set", name, builtin_names()));
   }
   if (std::filesystem::is_directory(name)) {
-    throw UsageError(name +
+    throw UsageError(file_name(name) +
                      ": a folder without images; expected a CSV file, a built-in data set, or a "
                      "folder with files such as train-images-idx3-ubyte");
   }
   return read_csv(name, options);
+}
+
+std::string read_program(const std::string& name) {
+  constexpr std::uint64_t kMost = 16'000'000;
+  return read_file(name == "-" ? kStandardInput : name,
+                   {.text = "a Python file with a forward pass in NumPy", .most = kMost});
 }
 
 namespace {
@@ -69,7 +77,7 @@ void require_shape(const Model& model, const std::string& name, const Tensor& x)
 
 Dataset load_dataset_for(const Model& model, const std::string& name) {
   const Encoder& encoder = model.encoder;
-  const std::string path = name == "-" ? "/dev/stdin" : name;
+  const std::string path = name == "-" ? kStandardInput : name;
   switch (encoder.kind()) {
     case Encoder::Kind::kTable: {
       const Table table = load_table(name, encoder.csv_options());
@@ -83,7 +91,7 @@ Dataset load_dataset_for(const Model& model, const std::string& name) {
     }
     case Encoder::Kind::kText:
       return text_windows(encode_text(read_text(path), encoder.classes(), name), encoder.classes(),
-                          model.input[0]);
+                          model.input[0], 0, name);
     case Encoder::Kind::kWords:
       return word_contexts(read_words(path), encoder.classes(), model.input[0]);
   }

@@ -16,6 +16,9 @@ bool is_builtin(const std::string& name);
 /// throws  UsageError when `name` is neither, with the nearest built-in name.
 Table load_table(const std::string& name, const CsvOptions& options);
 
+/// The text of a Python file; "-" is standard input.
+std::string read_program(const std::string& name);
+
 /// The rows of `name` with their targets, read as the model's training data were: a table, or a
 /// folder or file of images, of which the test part is taken where there is one, a text, or words.
 Dataset load_dataset_for(const Model& model, const std::string& name);

@@ -4,11 +4,10 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 #define TOML_HEADER_ONLY 1
 #include <toml++/toml.h>
 
+#include "base/file.h"
 #include "base/format.h"
 #include "base/nearest.h"
 #include "chainrule/error.h"
@@ -22,11 +21,10 @@ std::string place(const std::string& path, const toml::source_position& at) {
 }
 
 toml::table parse(const std::string& path) {
-  std::ifstream file(path);
-  std::stringstream text;
-  if (!file || !(text << file.rdbuf())) throw FileError(path + ": cannot be read", path);
+  constexpr std::uint64_t kMost = 16'000'000;
+  const std::string text = read_file(path, {.text = "a TOML file", .most = kMost});
   try {
-    return toml::parse(text.str());
+    return toml::parse(text);
   } catch (const toml::parse_error& error) {
     throw UsageError(fmt::format("{}: {}", place(path, error.source().begin), error.description()));
   }

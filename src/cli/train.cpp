@@ -6,7 +6,9 @@
 #include <iostream>
 
 #include "base/atomic_file.h"
+#include "base/file.h"
 #include "base/format.h"
+#include "base/printable.h"
 #include "chainrule/error.h"
 #include "chainrule/model.h"
 #include "cli/command.h"
@@ -77,10 +79,10 @@ void announce(const TrainOptions& options, const Prepared& data, const Model& mo
     parameters += element_count(info.shape);
   }
   const char* what = data.encoder.kind() == Encoder::Kind::kText ? "windows" : "rows";
-  fmt::print("data      {}: {} {} to train, {} to test{}\n", options.data.table.data,
+  fmt::print("data      {}: {} {} to train, {} to test{}\n", file_name(options.data.table.data),
              grouped(train_rows), what, grouped(test_rows),
              data.held_out ? ", from a file of their own" : "");
-  fmt::print("target    {} ({}), from {}\n", data.encoder.target(), kind,
+  fmt::print("target    {} ({}), from {}\n", printable(data.encoder.target()), kind,
              inputs_text(model.encoder));
   fmt::print("network   {}\n          {} parameters\n", model.network.to_text(),
              grouped(parameters));

@@ -1,22 +1,21 @@
 // Reads a CSV file into a Table in two passes: the first parses every cell as a number and so
 // learns which columns are text; the second, only when there are such columns, keeps their texts. A
 // table of numbers is thus never held as strings, which would take four times the memory.
-#include <fast_float/fast_float.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <cmath>
-#include <cstring>
-#include <fstream>
 #include <limits>
+#include <new>
 #include <set>
-#include <sstream>
 
+#include "base/file.h"
 #include "base/nearest.h"
+#include "base/printable.h"
+#include "base/utf8.h"
 #include "chainrule/data.h"
 #include "chainrule/error.h"
 #include "data/csv_scanner.h"
-#include "data/utf8.h"
+#include "data/header.h"
+#include "data/number.h"
 
 namespace chainrule {
 namespace {
@@ -25,45 +24,24 @@ constexpr double kMissing = std::numeric_limits<double>::quiet_NaN();
 
 [[noreturn]] void fail_at(const std::string& file, std::int64_t line, std::int64_t column,
                           const std::string& message) {
-  std::string place = file + ':' + std::to_string(line);
+  std::string place = file_name(file) + ':' + std::to_string(line);
   if (column > 0) place += ':' + std::to_string(column);
   throw DataError(place + ": " + message, file, line, column);
 }
 
-std::string read_file(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!file) throw FileError(path + ": cannot be opened: " + std::strerror(errno), path);
-  // A directory opens but does not read.
-  if (file.peek() != std::ifstream::traits_type::eof()) text << file.rdbuf();
-  if (file.bad() || text.bad()) throw FileError(path + ": cannot be read", path);
-  return std::move(text).str();
-}
-
 void require_utf8_text(const std::string& path, std::string_view text) {
-  if (text.find('\0') != std::string_view::npos) {
-    throw FileError(path + ": expected a CSV text file, got binary data", path);
-  }
   std::int64_t line = 1;
   for (std::size_t at = 0; at < text.size();) {
     if (text[at] == '\n') ++line;
     const std::size_t length = utf8_length(text, at);
     if (length == 0) {
-      throw FileError(path + ':' + std::to_string(line) +
+      throw FileError(file_name(path) + ':' + std::to_string(line) +
                           ": expected UTF-8 text, got a byte that is none; convert the file first, "
                           "with iconv for example",
                       path);
     }
     at += length;
   }
-}
-
-// True for what reads as a number, NaN and infinity among it.
-bool parse_number(std::string_view cell, double& value) {
-  if (cell.size() > 1 && cell[0] == '+' && cell[1] != '-' && cell[1] != '+') cell.remove_prefix(1);
-  const char* end = cell.data() + cell.size();
-  const fast_float::from_chars_result result = fast_float::from_chars(cell.data(), end, value);
-  return result.ec == std::errc() && result.ptr == end;
 }
 
 // What the first pass learns of a column.
@@ -78,7 +56,10 @@ struct Census {
 class CsvReader {
  public:
   CsvReader(const std::string& path, const CsvOptions& options)
-      : path_(path), options_(options), file_text_(read_file(path)), text_(file_text_) {
+      : path_(path),
+        options_(options),
+        file_text_(read_file(path, {.text = "a CSV text file"})),
+        text_(file_text_) {
     if (text_.starts_with("\xEF\xBB\xBF")) text_.remove_prefix(3);
     require_utf8_text(path_, text_);
     separator_ = options.separator != 0 ? options.separator : guess_separator(text_);
@@ -98,22 +79,41 @@ class CsvReader {
                                options_.missing.end();
   }
 
-  bool is_header(const std::vector<std::string>& cells) const {
-    if (options_.header != Header::kAuto) return options_.header == Header::kYes;
+  // By the names and kinds that are expected: where a column is known to be numeric, a first line
+  // without a number is a header, if a wrong one.
+  bool is_expected_header(const std::vector<std::string>& cells) const {
     const std::vector<std::string>& known = options_.known_names;
     const bool any_known = std::any_of(cells.begin(), cells.end(), [&](const std::string& cell) {
       return std::find(known.begin(), known.end(), cell) != known.end();
     });
     const bool any_number = std::any_of(cells.begin(), cells.end(), [](const std::string& cell) {
       double ignored = 0;
-      return parse_number(cell, ignored);
+      return parse_csv_number(cell, ignored);
     });
-    // Where a column is known to be numeric, a first line without a number is a header, if a wrong
-    // one.
     const bool numbers_expected =
-        known.empty() || std::any_of(options_.kinds.begin(), options_.kinds.end(),
-                                     [](const auto& k) { return k.second == ColumnKind::kNumber; });
+        std::any_of(options_.kinds.begin(), options_.kinds.end(),
+                    [](const auto& k) { return k.second == ColumnKind::kNumber; });
     return any_known || (!any_number && numbers_expected);
+  }
+
+  bool decides_by_cells() const {
+    return options_.header == Header::kAuto && options_.known_names.empty();
+  }
+
+  void decide_header(const CsvRow& first) {
+    if (!decides_by_cells()) {
+      table_.has_header = options_.header == Header::kAuto ? is_expected_header(first.cells)
+                                                           : options_.header == Header::kYes;
+      return;
+    }
+    const auto [is_header, reason] =
+        chainrule::decide_header(heads_, static_cast<std::int64_t>(table_.lines.size()));
+    table_.has_header = is_header;
+    if (reason.empty()) return;
+    table_.note = file_name(path_) + ": line " + std::to_string(first.line) +
+                  (is_header ? " is read as names, since " : " is read as a row, since ") + reason +
+                  (is_header ? "; pass --header no if it is a row"
+                             : "; pass --header yes if it names the columns");
   }
 
   void name_columns(const CsvRow& first) {
@@ -124,28 +124,36 @@ class CsvReader {
                                                                  : "column" + std::to_string(i + 1);
       if (!seen.insert(column.name).second) {
         fail_at(path_, first.line, static_cast<std::int64_t>(i) + 1,
-                "the header names \"" + column.name + "\" twice; rename one of the two columns");
+                "the header names " + in_quotes(column.name) +
+                    " twice; rename one of the two columns, or pass --header no if the line is a "
+                    "row");
       }
     }
-    census_.resize(table_.columns.size());
   }
 
-  // The first pass.
+  // The first pass. What the first line is shows when the others are known.
   void count_columns() {
     CsvScanner scanner(text_, separator_, path_);
-    CsvRow row;
-    if (!scanner.next(row)) throw DataError(path_ + ": the file is empty", path_);
-    table_.has_header = is_header(row.cells);
-    name_columns(row);
-    if (!table_.has_header) count_row(row);
-    while (scanner.next(row)) count_row(row);
+    CsvRow first;
+    if (!scanner.next(first)) throw DataError(file_name(path_) + ": the file is empty", path_);
+    census_.resize(first.cells.size());
+    if (decides_by_cells()) {
+      for (const std::string& cell : first.cells) heads_.emplace_back(is_missing(cell) ? "" : cell);
+    }
+    for (CsvRow row; scanner.next(row);) count_row(row);
+    decide_header(first);
+    name_columns(first);
+    if (!table_.has_header) count_before(first);
     if (table_.lines.empty()) {
-      throw DataError(path_ + ": a header and no rows; expected at least one row of data", path_);
+      throw DataError(file_name(path_) +
+                          ": a header and no rows; expected at least one row of data, or "
+                          "--header no if the line is one",
+                      path_);
     }
   }
 
   void count_row(const CsvRow& row) {
-    const std::size_t expected = table_.columns.size();
+    const std::size_t expected = census_.size();
     if (std::all_of(row.cells.begin(), row.cells.end(), [](const auto& c) { return c.empty(); })) {
       fail_at(path_, row.line, 0, "empty row; remove it");
     }
@@ -154,23 +162,41 @@ class CsvReader {
               "expected " + std::to_string(expected) + (expected == 1 ? " cell" : " cells") +
                   ", got " + std::to_string(row.cells.size()));
     }
-    for (std::size_t i = 0; i < expected; ++i) count_cell(census_[i], row.cells[i], row.line);
+    for (std::size_t i = 0; i < expected; ++i) {
+      const double value = count_cell(census_[i], row.cells[i], row.line);
+      if (!heads_.empty() && !is_missing(row.cells[i])) heads_[i].see(row.cells[i], value);
+    }
     table_.lines.push_back(row.line);
   }
 
-  void count_cell(Census& census, const std::string& cell, std::int64_t line) const {
+  // The first line, when it has turned out to be a row.
+  void count_before(const CsvRow& row) {
+    for (std::size_t i = 0; i < row.cells.size(); ++i) {
+      Census before;
+      count_cell(before, row.cells[i], row.line);
+      Census& census = census_[i];
+      census.numbers.insert(census.numbers.begin(), before.numbers.front());
+      census.finite += before.finite;
+      census.bad += before.bad;
+      if (before.bad == 0) continue;
+      census.first_bad_line = before.first_bad_line;
+      census.first_bad = before.first_bad;
+    }
+    table_.lines.insert(table_.lines.begin(), row.line);
+  }
+
+  // The cell's number, NaN when it has none.
+  double count_cell(Census& census, const std::string& cell, std::int64_t line) const {
     double value = kMissing;
-    if (is_missing(cell)) {
-      census.numbers.push_back(kMissing);
-      return;
+    if (!is_missing(cell)) {
+      if (parse_csv_number(cell, value) && std::isfinite(value)) {
+        ++census.finite;
+      } else if (census.bad++ == 0) {
+        census.first_bad_line = line;
+        census.first_bad = cell;
+      }
     }
-    if (parse_number(cell, value) && std::isfinite(value)) {
-      ++census.finite;
-    } else if (census.bad++ == 0) {
-      census.first_bad_line = line;
-      census.first_bad = cell;
-    }
-    census.numbers.push_back(value);
+    return census.numbers.emplace_back(value);
   }
 
   void decide_kinds() {
@@ -197,12 +223,16 @@ class CsvReader {
   [[noreturn]] void refuse(const std::string& name, std::int64_t column,
                            const Census& census) const {
     double value = 0;
-    const std::string what = parse_number(census.first_bad, value) ? "a finite number" : "a number";
-    const bool plain = census.first_bad.find_first_of(" \"'$`\\*?&|;<>()") == std::string::npos;
-    const std::string quote = plain ? "" : "'";
+    const std::string& cell = census.first_bad;
+    const std::string what = parse_csv_number(cell, value) ? "a finite number" : "a number";
+    std::string hint;
+    if (printable(cell) == cell) {  // a hint is there to be copied
+      const bool plain = cell.find_first_of(" \"'$`\\*?&|;<>()") == std::string::npos;
+      const std::string quote = plain ? "" : "'";
+      hint = "; pass --missing " + quote + cell + quote + " to treat it as missing";
+    }
     fail_at(path_, census.first_bad_line, column,
-            "column \"" + name + "\": \"" + census.first_bad + "\" is not " + what +
-                "; pass --missing " + quote + census.first_bad + quote + " to treat it as missing");
+            "column " + in_quotes(name) + ": " + in_quotes(cell) + " is not " + what + hint);
   }
 
   // The second pass.
@@ -230,6 +260,7 @@ class CsvReader {
   char separator_ = ',';
   Table table_;
   std::vector<Census> census_;
+  std::vector<HeadedColumn> heads_;  // where the cells decide what the first line is
 };
 
 }  // namespace
@@ -252,12 +283,16 @@ std::size_t Table::index_of(const std::string& name_or_number) const {
   const std::size_t number = is_number ? std::stoul(name_or_number) : 0;
   if (number >= 1 && number <= columns.size()) return number - 1;
   const std::string hint = did_you_mean(name_or_number, names);
-  throw UsageError(source + ": no column \"" + name_or_number + "\"" +
+  throw UsageError(file_name(source) + ": no column " + in_quotes(name_or_number) +
                    (hint.empty() ? "; the" : hint + " The") + " columns are " + quoted_list(names));
 }
 
 Table read_csv(const std::string& path, const CsvOptions& options) {
-  return CsvReader(path, options).read();
+  try {
+    return CsvReader(path, options).read();
+  } catch (const std::bad_alloc&) {
+    throw MemoryError(file_name(path) + ": out of memory while its cells were read");
+  }
 }
 
 }  // namespace chainrule

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/file.h"
 #include "chainrule/error.h"
 
 namespace chainrule {
@@ -57,8 +58,9 @@ void CsvScanner::read_quoted(std::string& cell, const CsvRow& row) {
   const std::int64_t line = line_;
   const std::int64_t column = static_cast<std::int64_t>(row.cells.size());
   const auto fail = [&](const std::string& what) {
-    throw DataError(file_ + ':' + std::to_string(line) + ':' + std::to_string(column) + ": " + what,
-                    file_, line, column);
+    throw DataError(
+        file_name(file_) + ':' + std::to_string(line) + ':' + std::to_string(column) + ": " + what,
+        file_, line, column);
   };
   ++at_;
   for (;; ++at_) {

@@ -3,13 +3,18 @@
 // file.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <set>
 
+#include "base/file.h"
 #include "base/nearest.h"
+#include "base/printable.h"
+#include "base/utf8.h"
 #include "chainrule/data.h"
 #include "chainrule/error.h"
 #include "chainrule/numpy_format.h"
 #include "data/targets.h"
+#include "data/unusable.h"
 
 namespace chainrule {
 namespace {
@@ -21,7 +26,49 @@ std::string count_text(std::size_t count, const std::string& what) {
 }
 
 [[noreturn]] void fail(const Table& table, const std::string& column, const std::string& message) {
-  throw DataError(table.source + ": column \"" + column + "\" " + message, table.source);
+  throw DataError(file_name(table.source) + ": column " + in_quotes(column) + " " + message,
+                  table.source);
+}
+
+// Numbers beyond float32 have no use for a network, and their squares none for a deviation.
+constexpr double kLargest = std::numeric_limits<float>::max();
+
+[[noreturn]] void fail_at(const Table& table, const Column& column, std::int64_t row,
+                          const std::string& message) {
+  throw DataError(place_of(table, row, column) + ": column " + in_quotes(column.name) + ": " +
+                      cell_text(column, row) + " " + message,
+                  table.source, line_of(table, row));
+}
+
+void require_size(const Table& table, const Column& column, std::int64_t row) {
+  if (std::abs(column.numbers[static_cast<std::size_t>(row)]) > kLargest) {
+    fail_at(table, column, row, "is beyond 3.4e38, the largest number of float32; correct it");
+  }
+}
+
+float standardised(const Table& table, const Column& column, std::int64_t row,
+                   const Scaling& scaling) {
+  require_size(table, column, row);
+  const double value = column.numbers[static_cast<std::size_t>(row)];
+  const auto result = static_cast<float>((value - scaling.mean) / scaling.scale);
+  if (!std::isfinite(result)) {
+    fail_at(table, column, row,
+            "is too far from the values that the model was trained on, " +
+                python_repr(scaling.mean) + " ± " + python_repr(scaling.scale) +
+                ": it has no float32 in that unit");
+  }
+  return result;
+}
+
+// What stands for "missing" goes into the model file, which is UTF-8.
+void require_utf8(const std::string& missing) {
+  for (std::size_t at = 0; at < missing.size();) {
+    const std::size_t length = utf8_length(missing, at);
+    if (length == 0) {
+      throw UsageError("missing: expected UTF-8 text, got " + in_quotes(missing));
+    }
+    at += length;
+  }
 }
 
 // Mean and deviation in two passes, the missing cells left out.
@@ -32,7 +79,20 @@ struct Moments {
   bool constant = true;
 };
 
-Moments moments_of(const Column& column, std::span<const std::int64_t> rows) {
+double deviation_of(const Column& column, std::span<const std::int64_t> rows, const Moments& m,
+                    double unit) {
+  double squares = 0;
+  for (const std::int64_t row : rows) {
+    const double x = column.numbers[static_cast<std::size_t>(row)];
+    if (std::isnan(x)) continue;
+    const double distance = (x - m.mean) * unit;
+    squares += distance * distance;
+  }
+  return m.count > 0 ? std::sqrt(squares / static_cast<double>(m.count)) / unit : 0;
+}
+
+Moments moments_of(const Table& table, const Column& column, std::span<const std::int64_t> rows) {
+  for (const std::int64_t row : rows) require_size(table, column, row);
   Moments m;
   double first = 0;
   for (const std::int64_t row : rows) {
@@ -42,22 +102,17 @@ Moments moments_of(const Column& column, std::span<const std::int64_t> rows) {
     m.constant = m.constant && x == first;
     m.mean += (x - m.mean) / static_cast<double>(m.count);
   }
-  double squares = 0;
-  for (const std::int64_t row : rows) {
-    const double x = column.numbers[static_cast<std::size_t>(row)];
-    if (!std::isnan(x)) squares += (x - m.mean) * (x - m.mean);
-  }
-  if (m.count > 0) m.deviation = std::sqrt(squares / static_cast<double>(m.count));
+  m.deviation = deviation_of(column, rows, m, 1);
+  // The squares of very small numbers are 0.
+  if (m.deviation == 0 && !m.constant) m.deviation = deviation_of(column, rows, m, 0x1p500);
   return m;
 }
 
 Scaling scaling_of(const Moments& m) { return {m.mean, m.deviation > 0 ? m.deviation : 1.0}; }
 
-[[noreturn]] void fail_constant(const Table& table, const Column& column, std::int64_t row,
-                                std::size_t rows) {
-  fail(table, column.name,
-       "is constant (\"" + cell_text(column, row) + "\" in all " +
-           count_text(rows, "training row") + "); remove it or pass --drop " + column.name);
+std::string constant_text(const Column& column, std::span<const std::int64_t> rows) {
+  return "is constant (" + in_quotes(cell_text(column, rows[0])) + " in all " +
+         count_text(rows.size(), "training row") + ")";
 }
 
 }  // namespace
@@ -67,11 +122,13 @@ Scaling scaling_of(const Moments& m) { return {m.mean, m.deviation > 0 ? m.devia
 Encoder Encoder::fit(const Table& table, std::span<const std::int64_t> rows,
                      const EncoderOptions& options) {
   if (rows.empty()) {
-    throw DataError(table.source + ": no training rows; expected at least one", table.source);
+    throw DataError(file_name(table.source) + ": no training rows; expected at least one",
+                    table.source);
   }
   Encoder encoder;
   encoder.target_place_ = table.index_of(options.target);
   encoder.table_width_ = table.columns.size();
+  for (const std::string& text : options.missing) require_utf8(text);
   encoder.missing_ = options.missing;
   const Column& target = table.columns[encoder.target_place_];
   encoder.target_ = target.name;
@@ -80,9 +137,8 @@ Encoder Encoder::fit(const Table& table, std::span<const std::int64_t> rows,
   for (const std::string& name : options.drop) {
     const std::size_t index = table.index_of(name);
     if (index == encoder.target_place_) {
-      throw UsageError(table.source + ": column \"" + name +
-                       "\" is the target, which --drop cannot "
-                       "leave out");
+      throw UsageError(file_name(table.source) + ": column " + in_quotes(name) +
+                       " is the target, which --drop cannot leave out");
     }
     left_out.insert(index);
   }
@@ -91,50 +147,52 @@ Encoder Encoder::fit(const Table& table, std::span<const std::int64_t> rows,
   } else {
     encoder.fit_target_scaling(table, target, rows);
   }
+  std::vector<UnusableColumn> unusable;
   for (std::size_t i = 0; i < table.columns.size(); ++i) {
     if (left_out.contains(i)) continue;
     const Column& column = table.columns[i];
-    Feature feature = column.kind == ColumnKind::kNumber ? fit_number(table, column, rows)
-                                                         : fit_text(table, column, rows);
+    std::string why;
+    Feature feature = column.kind == ColumnKind::kNumber ? fit_number(table, column, rows, why)
+                                                         : fit_text(column, rows, why);
+    if (!why.empty()) unusable.push_back({i, why});
     feature.column = column.name;
     feature.place = i;
     feature.kind = column.kind;
     encoder.features_.push_back(std::move(feature));
   }
+  if (!unusable.empty()) refuse_unusable(table, unusable);
   if (encoder.features_.empty()) {
-    throw DataError(table.source + ": no column besides the target \"" + encoder.target_ +
-                        "\"; expected at least one to learn from",
+    throw DataError(file_name(table.source) + ": no column besides the target " +
+                        in_quotes(encoder.target_) + "; expected at least one to learn from",
                     table.source);
   }
   return encoder;
 }
 
 Encoder::Feature Encoder::fit_number(const Table& table, const Column& column,
-                                     std::span<const std::int64_t> rows) {
+                                     std::span<const std::int64_t> rows, std::string& unusable) {
   Feature feature;
-  const Moments m = moments_of(column, rows);
+  const Moments m = moments_of(table, column, rows);
   feature.indicates_missing = m.count < rows.size();
   feature.scaling = column.scaling.value_or(scaling_of(m));
   if (m.count == 0) {
-    fail(table, column.name,
-         "has no value in " + count_text(rows.size(), "training row") +
-             "; remove it or pass --drop " + column.name);
-  }
-  if (m.constant && !feature.indicates_missing && !column.scaling) {
-    fail_constant(table, column, rows[0], rows.size());
+    unusable = "has no value in " + count_text(rows.size(), "training row");
+  } else if (m.constant && !feature.indicates_missing && !column.scaling) {
+    unusable = constant_text(column, rows);
   }
   return feature;
 }
 
-Encoder::Feature Encoder::fit_text(const Table& table, const Column& column,
-                                   std::span<const std::int64_t> rows) {
+Encoder::Feature Encoder::fit_text(const Column& column, std::span<const std::int64_t> rows,
+                                   std::string& unusable) {
   std::set<std::string> seen;
   for (const std::int64_t row : rows) seen.insert(cell_text(column, row));
-  if (seen.size() == 1) fail_constant(table, column, rows[0], rows.size());
-  if (seen.size() > kManyCategories && 2 * seen.size() > rows.size()) {
-    fail(table, column.name,
-         "is text with " + std::to_string(seen.size()) + " different values in " +
-             count_text(rows.size(), "training row") + "; remove it or pass --drop " + column.name);
+  if (seen.size() == 1) {
+    unusable = seen.begin()->empty() ? "has no value in " + count_text(rows.size(), "training row")
+                                     : constant_text(column, rows);
+  } else if (seen.size() > kManyCategories && 2 * seen.size() > rows.size()) {
+    unusable = "is text with " + std::to_string(seen.size()) + " different values in " +
+               count_text(rows.size(), "training row");
   }
   Feature feature;
   feature.categories.assign(seen.begin(), seen.end());
@@ -146,9 +204,8 @@ void Encoder::fit_classes(const Table& table, const Column& column,
   std::vector<std::string> labels;
   for (const std::int64_t row : rows) {
     if (is_missing(column, row)) {
-      throw DataError(place_of(table, row) + ": the target \"" + column.name +
-                          "\" is missing; "
-                          "remove the row",
+      throw DataError(place_of(table, row) + ": the target " + in_quotes(column.name) +
+                          " is missing; remove the row",
                       table.source, line_of(table, row));
     }
     labels.push_back(cell_text(column, row));
@@ -156,7 +213,7 @@ void Encoder::fit_classes(const Table& table, const Column& column,
   classes_ = sorted_classes(labels, column.kind == ColumnKind::kNumber);
   if (classes_.size() == 1) {
     fail(table, column.name,
-         "holds one class only (\"" + classes_[0] + "\" in all " +
+         "holds one class only (" + in_quotes(classes_[0]) + " in all " +
              count_text(rows.size(), "training row") + "); a classifier needs at least two");
   }
   if (classes_.size() > kManyCategories && 2 * classes_.size() > rows.size()) {
@@ -172,7 +229,7 @@ void Encoder::fit_target_scaling(const Table& table, const Column& column,
     fail(table, column.name, "is text; regression expects a target of numbers");
   }
   for (const std::int64_t row : rows) number_of(table, column, row);
-  const Moments m = moments_of(column, rows);
+  const Moments m = moments_of(table, column, rows);
   if (m.constant) {
     fail(table, column.name,
          "is constant (" + python_repr(m.mean) + " in all " +
@@ -228,10 +285,8 @@ const Column& Encoder::find(const Table& table, const std::string& name, std::si
   if (table.has_header) {
     std::vector<std::string> names;
     for (const Column& column : table.columns) names.push_back(column.name);
-    throw DataError(table.source + ": no column \"" + name +
-                        "\", which the model was trained on; "
-                        "the columns are " +
-                        quoted_list(names),
+    throw DataError(file_name(table.source) + ": no column " + in_quotes(name) +
+                        ", which the model was trained on; the columns are " + quoted_list(names),
                     table.source);
   }
   const std::size_t width = table.columns.size();
@@ -244,7 +299,7 @@ const Column& Encoder::find(const Table& table, const std::string& name, std::si
                                       [&](const Feature& f) { return f.place < place; });
     return table.columns[static_cast<std::size_t>(before)];
   }
-  throw DataError(table.source + ": a file without a header; expected the " +
+  throw DataError(file_name(table.source) + ": a file without a header; expected the " +
                       std::to_string(table_width_) + " columns of the training file, got " +
                       std::to_string(width),
                   table.source);
@@ -252,7 +307,7 @@ const Column& Encoder::find(const Table& table, const std::string& name, std::si
 
 Tensor Encoder::features(const Table& table, std::span<const std::int64_t> rows) const {
   if (kind_ != Kind::kTable) {
-    throw DataError(table.source + ": a table, but the model was trained on " +
+    throw DataError(file_name(table.source) + ": a table, but the model was trained on " +
                         (kind_ == Kind::kImages ? "images" : "characters"),
                     table.source);
   }
@@ -264,8 +319,8 @@ Tensor Encoder::features(const Table& table, std::span<const std::int64_t> rows)
     const Column& column = find(table, feature.column, feature.place);
     if (feature.kind == ColumnKind::kNumber && column.kind == ColumnKind::kText) {
       fail(table, feature.column,
-           "is text here (\"" + (rows.empty() ? "" : cell_text(column, rows[0])) +
-               "\"), but the model was trained on numbers");
+           "is text here (" + in_quotes(rows.empty() ? "" : cell_text(column, rows[0])) +
+               "), but the model was trained on numbers");
     }
     for (std::size_t i = 0; i < rows.size(); ++i) {
       float* cell = &out[i * count + first];
@@ -279,7 +334,7 @@ Tensor Encoder::features(const Table& table, std::span<const std::int64_t> rows)
       if (std::isnan(value)) {
         if (feature.indicates_missing) cell[1] = 1;
       } else {
-        cell[0] = static_cast<float>((value - feature.scaling.mean) / feature.scaling.scale);
+        cell[0] = standardised(table, column, rows[i], feature.scaling);
       }
     }
     first += feature.width();
@@ -298,8 +353,8 @@ std::int32_t Encoder::label_of(const Table& table, const Column& column, std::in
   if (at == classes_.end()) {
     const std::string what = is_missing(column, row)
                                  ? "the target is missing"
-                                 : '"' + cell_text(column, row) + "\" is no class of the model";
-    throw DataError(place_of(table, row) + ": column \"" + column.name + "\": " + what +
+                                 : in_quotes(cell_text(column, row)) + " is no class of the model";
+    throw DataError(place_of(table, row) + ": column " + in_quotes(column.name) + ": " + what +
                         "; the classes are " + quoted_list(classes_),
                     table.source, line_of(table, row));
   }
@@ -309,7 +364,7 @@ std::int32_t Encoder::label_of(const Table& table, const Column& column, std::in
 double Encoder::number_of(const Table& table, const Column& column, std::int64_t row) const {
   if (column.kind == ColumnKind::kText || is_missing(column, row)) {
     throw DataError(
-        place_of(table, row) + ": the target \"" + column.name + "\" is " +
+        place_of(table, row) + ": the target " + in_quotes(column.name) + " is " +
             (is_missing(column, row) ? "missing; remove the row" : "text; expected a number"),
         table.source, line_of(table, row));
   }
@@ -330,8 +385,8 @@ Dataset Encoder::encode(const Table& table, std::span<const std::int64_t> rows) 
   } else {
     data.y = Tensor(DType::kF32, {count, 1});
     std::transform(rows.begin(), rows.end(), data.y.values<float>().begin(), [&](std::int64_t row) {
-      const double y = number_of(table, column, row);
-      return static_cast<float>((y - target_scaling_.mean) / target_scaling_.scale);
+      number_of(table, column, row);  // refuses one that is missing
+      return standardised(table, column, row, target_scaling_);
     });
   }
   return data;

@@ -1,18 +1,20 @@
 // IDX: two zero bytes, the kind of number, the number of axes, the extents as big-endian 32-bit
-// integers, and the numbers, big-endian and row-major. zlib reads plain files like compressed ones.
-#include <zlib.h>
+// integers, and the numbers, big-endian and row-major; gzipped or not.
 
 #include <algorithm>
-#include <array>
 #include <bit>
-#include <cerrno>
-#include <cstring>
+#include <charconv>
 #include <filesystem>
-#include <memory>
+#include <set>
+#include <unordered_map>
 
+#include "base/file.h"
 #include "base/format.h"
+#include "base/nearest.h"
+#include "base/printable.h"
 #include "chainrule/error.h"
 #include "chainrule/images.h"
+#include "data/gzip.h"
 
 namespace chainrule {
 namespace {
@@ -39,7 +41,7 @@ std::size_t bytes_of(Kind kind) {
 }
 
 [[noreturn]] void refuse(const std::string& path, const std::string& why) {
-  throw FileError(path + ": " + why, path);
+  throw FileError(file_name(path) + ": " + why, path);
 }
 
 std::string hex(std::uint8_t byte) {
@@ -50,97 +52,91 @@ std::string hex(std::uint8_t byte) {
 struct IdxFile {
   Kind kind = Kind::kByte;
   Shape shape;
-  std::vector<std::uint8_t> numbers;
+  std::string bytes;  // the numbers begin at `first`
+  std::size_t first = 0;
+
+  std::span<const std::uint8_t> numbers() const {
+    return {reinterpret_cast<const std::uint8_t*>(bytes.data()) + first, bytes.size() - first};
+  }
 };
 
-class IdxReader {
- public:
-  explicit IdxReader(const std::string& path) : path_(path) {
-    std::error_code ignored;
-    if (std::filesystem::is_directory(path, ignored)) refuse(path, "is a folder, not an IDX file");
-    errno = 0;
-    file_.reset(gzopen(path.c_str(), "rb"));
-    if (!file_) {
-      refuse(path, std::string("cannot be opened: ") +
-                       (errno != 0 ? std::strerror(errno) : "out of memory"));
-    }
-    gzbuffer(file_.get(), 1U << 18U);
+constexpr std::size_t kHead = 4;
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 34U;
+
+std::uint8_t byte_at(std::string_view bytes, std::size_t i) {
+  return static_cast<std::uint8_t>(bytes[i]);
+}
+
+bool is_compressed(std::string_view bytes) { return bytes.starts_with("\x1F\x8B"); }
+
+void require_head(const std::string& path, std::string_view bytes) {
+  const bool fits = bytes.size() >= kHead && byte_at(bytes, 0) == 0 && byte_at(bytes, 1) == 0 &&
+                    bytes_of(static_cast<Kind>(bytes[2])) > 0 && byte_at(bytes, 3) > 0 &&
+                    byte_at(bytes, 3) <= 8;
+  if (fits) return;
+  std::string found = bytes.empty() ? "nothing" : "";
+  for (std::size_t i = 0; i < std::min(bytes.size(), kHead); ++i) {
+    found += (i > 0 ? " " : "") + hex(byte_at(bytes, i));
   }
+  refuse(path, "expected an IDX file, which begins with 00 00, a type and a number of axes; got " +
+                   found);
+}
 
-  IdxFile read() {
-    IdxFile idx;
-    read_head(idx);
-    std::uint64_t expected = bytes_of(idx.kind);
-    for (const std::int64_t extent : idx.shape) {
-      expected *= static_cast<std::uint64_t>(extent);
-      if (expected > kMostBytes) refuse(path_, "an array of more than 16 GB");
+// Reads the head of `idx.bytes`; returns the bytes of numbers that it announces.
+std::uint64_t read_head(const std::string& path, IdxFile& idx) {
+  require_head(path, idx.bytes);
+  idx.kind = static_cast<Kind>(idx.bytes[2]);
+  const std::size_t axes = byte_at(idx.bytes, 3);
+  idx.first = kHead + 4 * axes;
+  if (idx.bytes.size() < idx.first) refuse(path, "ends within its header; the file is cut short");
+  for (std::size_t axis = 0; axis < axes; ++axis) {
+    std::int64_t extent = 0;
+    for (std::size_t i = 0; i < 4; ++i) {
+      extent = (extent << 8U) | byte_at(idx.bytes, kHead + 4 * axis + i);
     }
-    read_numbers(idx, expected);
-    return idx;
+    idx.shape.push_back(extent);
   }
-
- private:
-  static constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 34U;
-
-  void read_head(IdxFile& idx) {
-    std::array<std::uint8_t, 4> head{};
-    const std::size_t got = take(head);
-    idx.kind = static_cast<Kind>(head[2]);
-    if (got < 4 || head[0] != 0 || head[1] != 0 || bytes_of(idx.kind) == 0 || head[3] == 0 ||
-        head[3] > 8) {
-      std::string found = got == 0 ? "nothing" : "";
-      for (std::size_t i = 0; i < got; ++i) found += (i > 0 ? " " : "") + hex(head[i]);
-      refuse(path_,
-             "expected an IDX file, which begins with 00 00, a type and a number of axes; "
-             "got " +
-                 found);
-    }
-    for (std::uint8_t axis = 0; axis < head[3]; ++axis) {
-      std::array<std::uint8_t, 4> extent{};
-      if (take(extent) < 4) refuse(path_, "ends within its header; the file is cut short");
-      idx.shape.push_back((std::int64_t{extent[0]} << 24) | (extent[1] << 16) | (extent[2] << 8) |
-                          extent[3]);
-    }
+  try {
+    const auto count = static_cast<std::uint64_t>(element_count(idx.shape));
+    if (count <= kMostBytes / bytes_of(idx.kind)) return count * bytes_of(idx.kind);
+  } catch (const ShapeError& error) {
+    refuse(path, error.what());
   }
+  refuse(path, "an array of " + to_string(idx.shape) + " takes more than " +
+                   bytes_text(kMostBytes) + ", the most that is read");
+}
 
-  // In pieces, so that a wrong extent does not ask for memory that the file does not fill.
-  void read_numbers(IdxFile& idx, std::uint64_t expected) {
-    constexpr std::size_t kPiece = std::size_t{1} << 24U;
-    std::uint64_t done = 0;
-    while (done < expected) {
-      const auto piece = static_cast<std::size_t>(std::min<std::uint64_t>(kPiece, expected - done));
-      idx.numbers.resize(static_cast<std::size_t>(done) + piece);
-      const std::size_t got = take(std::span(idx.numbers).subspan(static_cast<std::size_t>(done)));
-      done += got;
-      if (got < piece) {
-        refuse(path_, "expected " + std::to_string(expected) + " bytes of numbers for " +
-                          to_string(idx.shape) + ", got " + std::to_string(done) +
-                          "; the file is cut short");
-      }
-    }
-    std::array<std::uint8_t, 1> more{};
-    if (take(more) > 0) {
-      refuse(path_, "holds more than the " + std::to_string(expected) + " bytes of numbers of " +
-                        to_string(idx.shape));
-    }
+// The length of the whole file, by its head.
+std::uint64_t announced_size(const std::string& path, std::string_view head) {
+  require_head(path, head);
+  IdxFile idx;
+  idx.bytes = head;
+  const std::uint64_t numbers = read_head(path, idx);
+  return idx.first + numbers;
+}
+
+IdxFile read_idx_file(const std::string& path) {
+  IdxFile idx;
+  idx.bytes = read_file(path, {.most = kMostBytes, .begins = [&](std::string_view head) {
+                                 if (!is_compressed(head)) require_head(path, head);
+                               }});
+  if (is_compressed(idx.bytes)) {
+    idx.bytes =
+        gunzip(idx.bytes, path, [&](std::string_view head) { return announced_size(path, head); });
   }
-
-  std::size_t take(std::span<std::uint8_t> to) {
-    const int got = gzread(file_.get(), to.data(), static_cast<unsigned>(to.size()));
-    int code = Z_OK;
-    const std::string why = gzerror(file_.get(), &code);
-    // The end of a compressed file in the middle of a block is Z_BUF_ERROR.
-    if (code == Z_BUF_ERROR) refuse(path_, "the compressed file is cut short");
-    if (got < 0) refuse(path_, "cannot be read: " + (code == Z_ERRNO ? std::strerror(errno) : why));
-    return static_cast<std::size_t>(got);
+  const std::uint64_t expected = read_head(path, idx);
+  const std::uint64_t got = idx.numbers().size();
+  if (got < expected) {
+    refuse(path, "expected " + std::to_string(expected) + " bytes of numbers for " +
+                     to_string(idx.shape) + ", got " + std::to_string(got) +
+                     "; the file is cut short");
   }
-
-  struct Close {
-    void operator()(gzFile file) const { gzclose(file); }
-  };
-  std::string path_;
-  std::unique_ptr<gzFile_s, Close> file_;
-};
+  if (got > expected) {
+    refuse(path, "holds more than the " + std::to_string(expected) + " bytes of numbers of " +
+                     to_string(idx.shape));
+  }
+  return idx;
+}
 
 template <typename Word>
 Word big_endian(const std::uint8_t* bytes) {
@@ -152,8 +148,8 @@ Word big_endian(const std::uint8_t* bytes) {
 }  // namespace
 
 Tensor read_idx(const std::string& path) {
-  const IdxFile idx = IdxReader(path).read();
-  const std::uint8_t* bytes = idx.numbers.data();
+  const IdxFile idx = read_idx_file(path);
+  const std::uint8_t* bytes = idx.numbers().data();
   const DType dtype = idx.kind == Kind::kFloat    ? DType::kF32
                       : idx.kind == Kind::kDouble ? DType::kF64
                                                   : DType::kI32;
@@ -193,7 +189,7 @@ Tensor read_idx(const std::string& path) {
 }
 
 Tensor read_idx_images(const std::string& path) {
-  IdxFile idx = IdxReader(path).read();
+  IdxFile idx = read_idx_file(path);
   if (idx.shape.size() != 3 && idx.shape.size() != 4) {
     refuse(path, "expected images, [N, H, W] or [N, H, W, C], got an array of " +
                      to_string(idx.shape) +
@@ -201,11 +197,67 @@ Tensor read_idx_images(const std::string& path) {
   }
   if (idx.kind != Kind::kByte) refuse(path, "expected pixels that are bytes, 0 to 255");
   if (idx.shape.size() == 3) idx.shape.push_back(1);
+  if (element_count(idx.shape) == 0) {
+    refuse(path, "an array of " + to_string(idx.shape) +
+                     " holds no pixel; expected at least one image of at least one");
+  }
   Tensor images(DType::kF32, idx.shape);
-  std::transform(idx.numbers.begin(), idx.numbers.end(), images.values<float>().begin(),
+  const std::span<const std::uint8_t> pixels = idx.numbers();
+  std::transform(pixels.begin(), pixels.end(), images.values<float>().begin(),
                  [](std::uint8_t pixel) { return static_cast<float>(pixel) / 255.0F; });
   return images;
 }
+
+namespace {
+
+// The different labels, in ascending order.
+std::vector<std::string> classes_of(const Tensor& labels, const std::string& file) {
+  const std::span<const std::int32_t> values = labels.values<std::int32_t>();
+  const std::set<std::int32_t> different(values.begin(), values.end());
+  constexpr std::size_t kMostClasses = 100'000;
+  if (different.size() > kMostClasses) {
+    throw DataError(file_name(file) + ": " + std::to_string(different.size()) +
+                        " different labels; expected at most " + std::to_string(kMostClasses),
+                    file);
+  }
+  std::vector<std::string> names;
+  for (const std::int32_t label : different) names.push_back(std::to_string(label));
+  return names;
+}
+
+// The place of each label: that of its name where the classes are numbers, else the label itself.
+std::unordered_map<std::int32_t, std::int32_t> places_of(const std::vector<std::string>& classes) {
+  std::unordered_map<std::int32_t, std::int32_t> by_name;
+  std::unordered_map<std::int32_t, std::int32_t> by_number;
+  for (const std::string& name : classes) {
+    const auto place = static_cast<std::int32_t>(by_number.size());
+    std::int32_t label = 0;
+    const char* end = name.data() + name.size();
+    const std::from_chars_result read = std::from_chars(name.data(), end, label);
+    if (read.ec == std::errc() && read.ptr == end) by_name.emplace(label, place);
+    by_number.emplace(place, place);
+  }
+  return by_name.size() == classes.size() ? by_name : by_number;
+}
+
+void replace_by_places(Tensor& labels, const std::vector<std::string>& classes,
+                       const std::string& file) {
+  const auto places = places_of(classes);
+  std::size_t row = 0;
+  for (std::int32_t& label : labels.values<std::int32_t>()) {
+    ++row;
+    const auto found = places.find(label);
+    if (found == places.end()) {
+      throw DataError(file_name(file) + ", label " + std::to_string(row) + ": " +
+                          std::to_string(label) + " is no class; the classes are " +
+                          quoted_list(classes),
+                      file);
+    }
+    label = found->second;
+  }
+}
+
+}  // namespace
 
 Dataset read_idx_dataset(const std::string& images, const std::string& labels,
                          const std::vector<std::string>& classes) {
@@ -218,33 +270,13 @@ Dataset read_idx_dataset(const std::string& images, const std::string& labels,
   data.x = read_idx_images(images);
   const std::int64_t rows = data.x.shape()[0];
   if (data.labels.size() != rows) {
-    throw DataError(labels + ": " + std::to_string(data.labels.size()) + " labels, but " + images +
-                        " holds " + std::to_string(rows) + " images",
+    throw DataError(file_name(labels) + ": " + std::to_string(data.labels.size()) +
+                        " labels, but " + file_name(images) + " holds " + std::to_string(rows) +
+                        " images",
                     labels);
   }
-  const std::span<const std::int32_t> values = data.labels.values<std::int32_t>();
-  const std::int32_t largest =
-      values.empty() ? -1 : *std::max_element(values.begin(), values.end());
-  data.classes = classes;
-  if (classes.empty()) {
-    if (largest > 99999) {
-      throw DataError(labels + ": a label of " + std::to_string(largest) +
-                          "; expected the numbers of classes, 0, 1, 2, …",
-                      labels);
-    }
-    for (std::int32_t label = 0; label <= largest; ++label) {
-      data.classes.push_back(std::to_string(label));
-    }
-  }
-  const auto bad = std::find_if(values.begin(), values.end(), [&](std::int32_t label) {
-    return label < 0 || static_cast<std::size_t>(label) >= data.classes.size();
-  });
-  if (bad != values.end()) {
-    throw DataError(labels + ", label " + std::to_string(bad - values.begin() + 1) + ": " +
-                        std::to_string(*bad) + " is no class; the classes are 0 to " +
-                        std::to_string(data.classes.size() - 1),
-                    labels);
-  }
+  data.classes = classes.empty() ? classes_of(data.labels, labels) : classes;
+  replace_by_places(data.labels, data.classes, labels);
   return data;
 }
 

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <set>
 
+#include "base/file.h"
 #include "chainrule/numpy_format.h"
 
 namespace chainrule {
@@ -50,8 +51,17 @@ std::int64_t line_of(const Table& table, std::int64_t row) {
 }
 
 std::string place_of(const Table& table, std::int64_t row) {
-  return table.lines.empty() ? table.source + ", row " + std::to_string(row + 1)
-                             : table.source + ':' + std::to_string(line_of(table, row));
+  const std::string source = file_name(table.source);
+  return table.lines.empty() ? source + ", row " + std::to_string(row + 1)
+                             : source + ':' + std::to_string(line_of(table, row));
+}
+
+std::string place_of(const Table& table, std::int64_t row, const Column& column) {
+  const std::string place = place_of(table, row);
+  if (table.lines.empty()) return place;
+  const auto at = std::find_if(table.columns.begin(), table.columns.end(),
+                               [&](const Column& c) { return &c == &column; });
+  return place + ':' + std::to_string(at - table.columns.begin() + 1);
 }
 
 std::vector<std::string> sorted_classes(const std::vector<std::string>& values, bool as_numbers) {

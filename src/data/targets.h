@@ -21,6 +21,9 @@ bool is_missing(const Column& column, std::int64_t row);
 /// "iris.csv:57", or "iris, row 57" where there are no lines.
 std::string place_of(const Table& table, std::int64_t row);
 
+/// The same with the column's number: "iris.csv:57:3".
+std::string place_of(const Table& table, std::int64_t row, const Column& column);
+
 /// The line of a row, or 0.
 std::int64_t line_of(const Table& table, std::int64_t row);
 

@@ -2,16 +2,14 @@
 #include "chainrule/text.h"
 
 #include <algorithm>
-#include <cerrno>
-#include <cstring>
-#include <fstream>
 #include <map>
 #include <set>
-#include <sstream>
 
+#include "base/file.h"
 #include "base/philox.h"
+#include "base/printable.h"
+#include "base/utf8.h"
 #include "chainrule/error.h"
-#include "data/utf8.h"
 
 namespace chainrule {
 namespace {
@@ -26,7 +24,8 @@ void for_each_character(std::string_view text, const std::string& source, F f) {
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t length = utf8_length(text, at);
     if (length == 0) {
-      throw DataError(source + ':' + std::to_string(line) + ':' + std::to_string(column) +
+      throw DataError(file_name(source) + ':' + std::to_string(line) + ':' +
+                          std::to_string(column) +
                           ": expected UTF-8 text, got a byte that is none; convert the file "
                           "first, with iconv for example",
                       source, line, column);
@@ -45,7 +44,7 @@ std::string shown(std::string_view character) {
   if (character == "\n") return "a line end";
   if (character == "\t") return "a tab";
   if (character == "\r") return "a carriage return";
-  return '"' + std::string(character) + '"';
+  return in_quotes(character);
 }
 
 using Numbers = std::map<std::string, std::int32_t, std::less<>>;
@@ -61,14 +60,17 @@ Numbers numbers_of(const std::vector<std::string>& vocabulary) {
   return numbers;
 }
 
-void require_window(std::span<const std::int32_t> tokens, std::int64_t length) {
+void require_window(std::span<const std::int32_t> tokens, std::int64_t length,
+                    const std::string& source) {
   if (length < 1) {
     throw UsageError("expected windows of at least one character, got " + std::to_string(length));
   }
-  if (static_cast<std::int64_t>(tokens.size()) < length + 1) {
-    throw DataError("a text of " + std::to_string(tokens.size()) +
-                    " characters; expected at least " + std::to_string(length + 1) +
-                    ", one window and the character that follows it");
+  const auto characters = static_cast<std::int64_t>(tokens.size());
+  if (characters <= length) {
+    throw DataError(file_name(source) + ": " + std::to_string(characters) +
+                        (characters == 1 ? " character" : " characters") + "; expected more than " +
+                        std::to_string(length) + ", one window and the character that follows it",
+                    source);
   }
 }
 
@@ -92,9 +94,9 @@ std::vector<std::int32_t> encode_text(std::string_view text,
   for_each_character(text, source, [&](std::string_view c, std::int64_t line, std::int64_t column) {
     const auto found = numbers.find(c);
     if (found == numbers.end()) {
-      throw DataError(source + ':' + std::to_string(line) + ':' + std::to_string(column) + ": " +
-                          shown(c) + " is none of the " + std::to_string(vocabulary.size()) +
-                          " characters that the model knows",
+      throw DataError(file_name(source) + ':' + std::to_string(line) + ':' +
+                          std::to_string(column) + ": " + shown(c) + " is none of the " +
+                          std::to_string(vocabulary.size()) + " characters that the model knows",
                       source, line, column);
     }
     tokens.push_back(found->second);
@@ -107,8 +109,8 @@ std::string decode_text(std::span<const std::int32_t> tokens,
   std::string text;
   for (const std::int32_t token : tokens) {
     if (token < 0 || static_cast<std::size_t>(token) >= vocabulary.size()) {
-      throw DataError("expected the number of a character, 0 to " +
-                      std::to_string(vocabulary.size() - 1) + ", got " + std::to_string(token));
+      throw DataError("expected the number of one of " + std::to_string(vocabulary.size()) +
+                      " characters, got " + std::to_string(token));
     }
     text += vocabulary[static_cast<std::size_t>(token)];
   }
@@ -116,24 +118,18 @@ std::string decode_text(std::span<const std::int32_t> tokens,
 }
 
 std::string read_text(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!file) throw FileError(path + ": cannot be opened: " + std::strerror(errno), path);
-  // A directory opens but does not read.
-  if (file.peek() != std::ifstream::traits_type::eof()) text << file.rdbuf();
-  if (file.bad() || text.bad()) throw FileError(path + ": cannot be read", path);
-  std::string result = std::move(text).str();
-  if (result.empty()) throw DataError(path + ": the file is empty", path);
+  std::string result = read_file(path, {.text = "a text file"});
+  if (result.empty()) throw DataError(file_name(path) + ": the file is empty", path);
   return result;
 }
 
 Dataset text_windows(std::span<const std::int32_t> tokens,
                      const std::vector<std::string>& vocabulary, std::int64_t length,
-                     std::int64_t stride) {
+                     std::int64_t stride, const std::string& source) {
   if (stride < 0) {
     throw UsageError("expected a stride of at least one character, got " + std::to_string(stride));
   }
-  require_window(tokens, length);
+  require_window(tokens, length, source);
   if (stride == 0) stride = length;
   const std::int64_t rows = (static_cast<std::int64_t>(tokens.size()) - length - 1) / stride + 1;
   Dataset data;
@@ -150,7 +146,7 @@ Dataset text_windows(std::span<const std::int32_t> tokens,
 
 void random_windows(std::span<const std::int32_t> tokens, std::int64_t length, std::uint64_t seed,
                     std::uint32_t step, std::span<std::int32_t> x, std::span<std::int32_t> labels) {
-  require_window(tokens, length);
+  require_window(tokens, length, "random_windows");
   const auto width = static_cast<std::size_t>(length);
   if (x.size() != labels.size() || x.size() % width != 0) {
     throw ShapeError("random_windows: expected inputs and labels of whole windows of " +
@@ -187,13 +183,13 @@ std::vector<std::string> read_words(const std::string& path, char end) {
     word = word.substr(0, word.find_last_not_of(kBlank) + 1);
     if (word.empty()) continue;
     if (word.find(end) != std::string_view::npos) {
-      throw DataError(path + ':' + std::to_string(line) + ": \"" + std::string(word) +
-                          "\" holds a \"" + end + "\", which marks the end of a word",
+      throw DataError(file_name(path) + ':' + std::to_string(line) + ": " + in_quotes(word) +
+                          " holds a \"" + end + "\", which marks the end of a word",
                       path, line);
     }
     words.emplace_back(word);
   }
-  if (words.empty()) throw DataError(path + ": no words; expected one a line", path);
+  if (words.empty()) throw DataError(file_name(path) + ": no words; expected one a line", path);
   return words;
 }
 
@@ -218,7 +214,7 @@ Dataset word_contexts(std::span<const std::string> words,
   for (const std::string& word : words) {
     // Ends, the word's numbers, and an end.
     std::vector<std::int32_t> padded(static_cast<std::size_t>(context), 0);
-    for (const std::int32_t token : encode_text(word, vocabulary, "word \"" + word + '"')) {
+    for (const std::int32_t token : encode_text(word, vocabulary, "word " + in_quotes(word))) {
       padded.push_back(token);
     }
     padded.push_back(0);

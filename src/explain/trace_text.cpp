@@ -1,6 +1,7 @@
 // A training step as text: what a page of a notebook would show, from the input to the loss and
 // back.
 #include "chainrule/trace_text.h"
+#include "base/printable.h"
 
 #include <algorithm>
 #include <cmath>
@@ -75,7 +76,9 @@ class TraceText {
   static std::string names(const std::string& what, const std::vector<std::string>& of) {
     constexpr std::size_t kMost = 6;
     if (of.empty() || of.size() > kMost || of.front() == "0") return what;
-    return fmt::format("{}: {}", what, joined(of, ", "));
+    std::string text;
+    for (const std::string& name : of) text += (text.empty() ? ": " : ", ") + printable(name);
+    return what + text;
   }
 
   void show(const TraceValue& value, const std::string& remark) {

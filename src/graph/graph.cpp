@@ -38,6 +38,16 @@ const Op kParameter{checked({
     .grad = not_differentiable,
 })};
 
+// Whatever a shape rule makes of its inputs and attributes: no node is larger than memory, so that
+// extents may be multiplied wherever nodes are read.
+void require_sizes(const Node& node) {
+  try {
+    for (const Type& type : node.types) element_count(type.shape);
+  } catch (const ShapeError& error) {
+    bad_shape(node, error.what());
+  }
+}
+
 }  // namespace
 
 Graph& Value::graph() const { return *node_->graph; }
@@ -78,13 +88,14 @@ Value Graph::source(const Op& op, std::string name, Type type) {
       std::any_of(parameters_.begin(), parameters_.end(), taken)) {
     throw UsageError("graph " + name_ + ": there is already an input called " + name);
   }
-  Node& node = nodes_.emplace_back();
+  Node node;
   node.op = &op;
   node.types = {std::move(type)};
   node.names = {std::move(name)};
-  node.id = static_cast<std::int64_t>(nodes_.size()) - 1;
+  node.id = static_cast<std::int64_t>(nodes_.size());
   node.graph = this;
-  return node.output();
+  require_sizes(node);
+  return nodes_.emplace_back(std::move(node)).output();
 }
 
 Value Graph::input(std::string name, Type type) {
@@ -124,6 +135,7 @@ const Node& Graph::append(const Op& op, std::vector<Value> inputs, Attributes at
   node.id = static_cast<std::int64_t>(nodes_.size());
   node.graph = this;
   node.types = op.infer(node);
+  require_sizes(node);
   node.names.resize(node.types.size());
   return nodes_.emplace_back(std::move(node));
 }

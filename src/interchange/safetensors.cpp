@@ -5,17 +5,16 @@
 
 #include <algorithm>
 #include <bit>
-#include <cerrno>
 #include <cmath>
 #include <cstring>
-#include <fstream>
 #include <limits>
 #include <set>
-#include <sstream>
 #include <vector>
 
 #include "base/atomic_file.h"
+#include "base/file.h"
 #include "base/json.h"
+#include "base/printable.h"
 #include "chainrule/error.h"
 
 namespace chainrule {
@@ -25,6 +24,7 @@ static_assert(std::endian::native == std::endian::little, "the format is little-
 
 constexpr std::size_t kLengthBytes = 8;
 constexpr std::uint64_t kLongestHeader = 100'000'000;  // the reference implementation's limit
+constexpr std::uint64_t kLargestFile = std::uint64_t{1} << 36U;
 constexpr const char* kMetadata = "__metadata__";
 
 enum class FileType : std::uint8_t { kF64, kF32, kI32, kF16, kBF16 };
@@ -82,6 +82,11 @@ class Reader {
  public:
   Reader(std::string_view bytes, const std::string& source) : bytes_(bytes), source_(source) {}
 
+  /// The length and the first byte of the header, which other files do not have.
+  void require_header() const {
+    if (bytes_.size() <= kLengthBytes || bytes_[kLengthBytes] != '{') fail_foreign();
+  }
+
   SafeTensors read() {
     const Json header = parse_header();
     SafeTensors result;
@@ -100,7 +105,7 @@ class Reader {
 
  private:
   [[noreturn]] void fail(const std::string& message) const {
-    throw FileError(source_ + ": " + message, source_);
+    throw FileError(chainrule::file_name(source_) + ": " + message, source_);
   }
 
   [[noreturn]] void fail_foreign() const {
@@ -113,7 +118,7 @@ class Reader {
   }
 
   Json parse_header() {
-    if (bytes_.size() <= kLengthBytes || bytes_[kLengthBytes] != '{') fail_foreign();
+    require_header();
     std::uint64_t length = 0;
     std::memcpy(&length, bytes_.data(), kLengthBytes);
     const std::uint64_t available = bytes_.size() - kLengthBytes;
@@ -138,7 +143,7 @@ class Reader {
     std::map<std::string, std::string> result;
     if (!value.is_object()) fail("__metadata__: expected an object of texts");
     for (const auto& [name, text] : value.members()) {
-      if (!text.is_string()) fail("__metadata__ \"" + name + "\": expected a text");
+      if (!text.is_string()) fail("__metadata__ " + in_quotes(name) + ": expected a text");
       result.emplace(name, text.get<std::string>());
     }
     return result;
@@ -146,7 +151,7 @@ class Reader {
 
   Entry entry_of(const std::string& name, const Json& value) const {
     const auto expect = [&](bool holds, const std::string& what) {
-      if (!holds) fail("tensor \"" + name + "\": expected " + what);
+      if (!holds) fail("tensor " + in_quotes(name) + ": expected " + what);
     };
     expect(value.is_object() && value.size() == 3 && value.contains("dtype") &&
                value.contains("shape") && value.contains("data_offsets"),
@@ -159,34 +164,36 @@ class Reader {
     const auto* type = std::find_if(std::begin(kFileTypes), std::end(kFileTypes),
                                     [&](const auto& t) { return type_name == t.name; });
     if (type == std::end(kFileTypes)) {
-      fail("tensor \"" + name + "\": dtype " + type_name +
+      fail("tensor " + in_quotes(name) + ": dtype " + printable(type_name) +
            " is not supported; expected F32, F64, I32, F16 or BF16");
     }
     expect(shape.is_array(), "an array as shape");
     Entry entry{name, type->type, type->dtype, {}, 0, 0};
-    // Elements stay far below 2⁶³, so that no product of extents overflows later, zeros or not.
-    std::uint64_t bound = std::uint64_t{1} << 59;
-    bool empty = false;
     for (const Json& extent : shape.elements()) {
-      expect(extent.is_number_unsigned(), "extents that are whole numbers");
-      const std::uint64_t n = extent.get<std::uint64_t>();
-      empty = empty || n == 0;
-      bound /= std::max<std::uint64_t>(n, 1);
-      expect(bound > 0, "a shape that fits in memory");
-      entry.shape.push_back(static_cast<std::int64_t>(n));
+      expect(extent.is_number_unsigned() &&
+                 extent.get<std::uint64_t>() <= std::numeric_limits<std::int64_t>::max(),
+             "extents that are whole numbers");
+      entry.shape.push_back(extent.get<std::int64_t>());
     }
     expect(offsets.is_array() && offsets.size() == 2 && offsets.at(0).is_number_unsigned() &&
                offsets.at(1).is_number_unsigned(),
            "two whole numbers as data_offsets");
     entry.begin = offsets.at(0).get<std::uint64_t>();
     entry.end = offsets.at(1).get<std::uint64_t>();
-    const std::uint64_t size =
-        empty ? 0 : static_cast<std::uint64_t>(element_count(entry.shape)) * type->size;
+    const std::uint64_t size = elements_of(entry) * type->size;
     expect(entry.begin <= entry.end && entry.end - entry.begin == size,
            std::to_string(size) + " bytes for shape " + to_string(entry.shape) + " of " +
                type_name + ", got offsets " + std::to_string(entry.begin) + " to " +
                std::to_string(entry.end));
     return entry;
+  }
+
+  std::uint64_t elements_of(const Entry& entry) const {
+    try {
+      return static_cast<std::uint64_t>(element_count(entry.shape));
+    } catch (const ShapeError& error) {
+      fail("tensor " + in_quotes(entry.name) + ": " + error.what());
+    }
   }
 
   void require_tiling(std::vector<Entry>& entries) const {
@@ -196,7 +203,7 @@ class Reader {
     std::uint64_t at = 0;
     for (const Entry& entry : entries) {
       if (entry.begin != at) {
-        fail("tensor \"" + entry.name + "\" begins at byte " + std::to_string(entry.begin) +
+        fail("tensor " + in_quotes(entry.name) + " begins at byte " + std::to_string(entry.begin) +
              " of the data; expected " + std::to_string(at) + ", the end of the one before");
       }
       at = entry.end;
@@ -275,12 +282,8 @@ SafeTensors parse_safetensors(std::string_view bytes, const std::string& source)
 }
 
 SafeTensors load_safetensors(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  if (!file) throw FileError(path + ": cannot be opened: " + std::strerror(errno), path);
-  std::ostringstream bytes;
-  if (file.peek() != std::ifstream::traits_type::eof()) bytes << file.rdbuf();
-  if (file.bad() || bytes.bad()) throw FileError(path + ": cannot be read", path);
-  return parse_safetensors(bytes.view(), path);
+  const auto begins = [&](std::string_view head) { Reader(head, path).require_header(); };
+  return parse_safetensors(read_file(path, {.most = kLargestFile, .begins = begins}), path);
 }
 
 void save_safetensors(const std::string& path, const std::map<std::string, Tensor>& tensors,

@@ -268,10 +268,10 @@ const LayerKind kReshape{
     .build =
         [](LayerScope& s, Value x) {
           Shape shape = extents_of(s.layer.word("extents"));
+          const std::int64_t numbers = element_count(shape);
           shape.insert(shape.begin(), x.extent(0));
           if (element_count(shape) != element_count(x.shape())) {
-            bad_input(
-                "of " + std::to_string(element_count(shape) / shape[0]) + " numbers an example", x);
+            bad_input("of " + std::to_string(numbers) + " numbers an example", x);
           }
           return reshape(x, shape);
         },

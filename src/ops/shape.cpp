@@ -353,6 +353,7 @@ const Op kPad{checked({
       }
       for (std::size_t i = 0; i < y.size(); ++i) {
         if (before[i] < 0 || after[i] < 0) bad_shape(n, "a width is negative");
+        element_count({before[i], after[i]});  // so large ones that their sum overflows are refused
         y[i] += before[i] + after[i];
       }
       return {{n.inputs[0].dtype(), y}};

@@ -11,6 +11,9 @@
 namespace chainrule {
 namespace {
 
+// Products of two such numbers fit.
+constexpr std::int64_t kMostPixels = (std::int64_t{1} << 31U) - 1;
+
 Attribute pair_attribute(std::string_view name, const Window::Pair& pair) {
   return {name, std::vector<std::int64_t>(pair.begin(), pair.end())};
 }
@@ -106,8 +109,8 @@ const Op kUnfold{checked({
       need_image(n, x);
       const Window w = window_of(n);
       const Window::Pair out = counted(n, w, x.extent(1), x.extent(2));
-      return {
-          {DType::kF32, {x.extent(0), out[0], out[1], w.kernel[0] * w.kernel[1] * x.extent(3)}}};
+      const std::int64_t copies = element_count({w.kernel[0], w.kernel[1], x.extent(3)});
+      return {{DType::kF32, {x.extent(0), out[0], out[1], copies}}};
     },
     .eval =
         [](const Eval& e) {
@@ -198,12 +201,16 @@ Window::Pair counted(const Node& node, const Window& window, std::int64_t height
   const std::int64_t size[2] = {height, width};
   Window::Pair out{};
   for (std::size_t axis = 0; axis < 2; ++axis) {
-    const std::int64_t covers = window.dilation[axis] * (window.kernel[axis] - 1) + 1;
-    const std::int64_t padded = size[axis] + window.before[axis] + window.after[axis];
     if (window.kernel[axis] < 1 || window.stride[axis] < 1 || window.dilation[axis] < 1 ||
         window.before[axis] < 0 || window.after[axis] < 0) {
       bad_shape(node, "kernel, stride and dilation must be at least 1 and padding at least 0");
     }
+    if (std::max({window.kernel[axis], window.stride[axis], window.dilation[axis],
+                  window.before[axis], window.after[axis], size[axis]}) > kMostPixels) {
+      bad_shape(node, "kernel, stride, dilation, padding and image must be below 2³¹ pixels");
+    }
+    const std::int64_t covers = window.dilation[axis] * (window.kernel[axis] - 1) + 1;
+    const std::int64_t padded = size[axis] + window.before[axis] + window.after[axis];
     if (covers > padded) {
       bad_shape(node, "a window of " + std::to_string(covers) + " pixels does not fit into " +
                           std::to_string(padded) + " (padding included)");

@@ -30,3 +30,22 @@ TEST_CASE("conversion between dtypes keeps the numbers") {
   CHECK(x.as(DType::kF32).values<float>()[0] == 1.5F);
   CHECK(x.as(DType::kI32).values<std::int32_t>()[1] == -2);
 }
+
+TEST_CASE("a product of extents that no memory holds is refused, not taken modulo 2⁶⁴") {
+  CHECK(element_count({}) == 1);
+  CHECK(element_count({3, 0, 5}) == 0);
+  CHECK(element_count({std::int64_t{1} << 21, std::int64_t{1} << 22}) == std::int64_t{1} << 43);
+  // The first has 4 elements modulo 2⁶⁴, the second none.
+  for (const Shape& shape :
+       {Shape{4, 5, 5581, 8681, 49477, 384773},
+        Shape{8, std::int64_t{1} << 31, std::int64_t{1} << 30},
+        Shape{std::int64_t{1} << 22, std::int64_t{1} << 22}, Shape{std::int64_t{1} << 62, 4, 0}}) {
+    CHECK_THROWS_AS(element_count(shape), ShapeError);
+    CHECK_THROWS_AS(Tensor(DType::kF32, shape), ShapeError);
+  }
+  CHECK_THROWS_WITH_AS(
+      element_count({4, 5, 5581, 8681, 49477, 384773}),
+      "shape [4, 5, 5581, 8681, 49477, 384773] has 1.84e+19 elements, more than any memory holds",
+      ShapeError);
+  CHECK_THROWS_WITH_AS(element_count({2, -1}), "shape [2, -1] has a negative extent", ShapeError);
+}

@@ -74,6 +74,68 @@ TEST_CASE("a header is recognised by having no number in it") {
   CHECK(read("n,7\nz,1\n", {.known_names = {"n"}}).has_header);
 }
 
+TEST_CASE("what the first line is, the columns below decide") {
+  const auto has_header = [](const std::string& content) { return read(content).has_header; };
+  const auto note = [](const std::string& content) {
+    const Table table = read(content);
+    const std::size_t at = table.note.find(": ");
+    return at == std::string::npos ? table.note : table.note.substr(at + 2);
+  };
+  const std::string towns = "Bonn,1.5,2.5,yes\nUlm,0.5,1,no\nHof,3,2,yes\nSelb,1,2.5,no\n";
+  SUBCASE("years are names over what is none") {
+    CHECK(has_header("town,2019,2020,rich\n" + towns));
+    CHECK(note("town,2019,2020,rich\n" + towns) ==
+          "line 1 is read as names, since its numbers 2019, 2020 can be names and the columns "
+          "below hold other values; pass --header no if it is a row");
+    CHECK(has_header("2019,2020\n1.5,2\n2,3\n"));
+    CHECK(has_header("town,2019,income\nBonn,1.5,3\nUlm,2.5,4\n"));
+    // So many inhabitants there may be, but no town is neither "yes" nor "no".
+    CHECK(
+        has_header("town,2019,2020,big\nBonn,300000,310000,yes\nUlm,1000,3000,no\n"
+                   "Hof,900,2100,yes\nSelb,1,2,no\n"));
+    CHECK(has_header(",0,1,2,kind\na,5,6,7,x\nb,5,6,7,y\nc,5,6,7,x\nd,5,6,7,y\n"));
+  }
+  SUBCASE("and rows over their like") {
+    CHECK_FALSE(has_header("2019,2020\n2020,2021\n2021,2022\n"));
+    CHECK_FALSE(has_header("Bonn,2019,yes\nUlm,2020,no\nHof,2018,yes\n"));
+    CHECK_FALSE(has_header("0,1,2\n1,2,3\n2,3,4\n"));
+    CHECK_FALSE(has_header("5.1,2019,x\n4.9,1,y\n"));
+    CHECK_FALSE(has_header("39,?,x\n50,2,y\n"));
+    CHECK(note("5.1,3.5,setosa\n4.9,3,setosa\n").empty());
+    CHECK(note("2019,2020\n2020,2021\n") ==
+          "line 1 is read as a row, since its numbers 2019, 2020 can be values like those below; "
+          "pass --header yes if it names the columns");
+    // A slip of the pen in a first row is no name.
+    CHECK(refusal("5.1,3.5x,1\n4.9,3,2\n4.7,3.1,3\n").starts_with(":1:2: column \"column2\""));
+  }
+  SUBCASE("texts over texts") {
+    const Table colours = read("red,small,yes\nblue,large,no\nred,large,yes\n");
+    CHECK_FALSE(colours.has_header);
+    CHECK(colours.columns[0].texts == std::vector<std::string>{"red", "blue", "red"});
+    CHECK(colours.lines == std::vector<std::int64_t>{1, 2, 3});
+    CHECK(note("red,small\nblue,large\nred,large\n") ==
+          "line 1 is read as a row, since its \"red\" also stands in the same column below; pass "
+          "--header yes if it names the columns");
+    CHECK(has_header("label,message\nspam,win\nham,hello\nspam,buy\nham,hi\n"));
+    CHECK(note("label,message\nspam,win\nham,hello\nspam,buy\nham,hi\n").empty());
+    CHECK(has_header("first,last\nAda,Lovelace\nAlan,Turing\n"));
+    CHECK(note("first,last\nAda,Lovelace\nAlan,Turing\n").find("--header no") != std::string::npos);
+    CHECK_FALSE(has_header("x,x\ny,z\n"));
+  }
+  SUBCASE("a name over numbers is a name, whatever else recurs") {
+    CHECK(has_header("a,n\na,1\nb,2\n"));
+    CHECK(note("a,n\na,1\nb,2\n").empty());
+  }
+}
+
+TEST_CASE("messages show of a file what a terminal can") {
+  const std::string cell(1000000, 'a');
+  const std::string message = refusal("n\n1\n2\n" + cell + "\n");
+  CHECK(message == ":4:1: column \"n\": \"" + std::string(60, 'a') + "… (1 MB)\" is not a number");
+  CHECK(refusal("n\x1B[31m\n1\n2\nx\x1B]0;\x07y\n") ==
+        ":4:1: column \"n\\x1B[31m\": \"x\\x1B]0;\\x07y\" is not a number");
+}
+
 TEST_CASE("cells listed as missing are missing") {
   const Table table = read("a,b\n?,x\n2,?\n3,z\n", {.missing = {"?"}});
   CHECK(std::isnan(table.columns[0].numbers[0]));
@@ -123,13 +185,16 @@ TEST_CASE("rows that do not fit are refused with their line") {
   CHECK(refusal("a,b\n1,\"2\" 3\n") ==
         ":2:2: text after the closing quote; a quote inside a quoted cell is written twice");
   CHECK(refusal("a,b,a\n1,2,3\n") ==
-        ":1:3: the header names \"a\" twice; rename one of the two columns");
+        ":1:3: the header names \"a\" twice; rename one of the two columns, or pass --header no if "
+        "the line is a row");
 }
 
 TEST_CASE("files without data are refused") {
   CHECK(refusal("") == ": the file is empty");
   CHECK(refusal("\n \n") == ": the file is empty");
-  CHECK(refusal("a,b\n") == ": a header and no rows; expected at least one row of data");
+  CHECK(refusal("a,b\n") ==
+        ": a header and no rows; expected at least one row of data, or --header no if the line is "
+        "one");
   CHECK(refusal<FileError>(std::string("PK\x03\x04\0\0", 6)) ==
         ": expected a CSV text file, got binary data");
   CHECK(refusal<FileError>("a\ncaf\xE9\n").starts_with(":2: expected UTF-8 text"));

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <numeric>
 
 #include "chainrule/data.h"
 #include "chainrule/error.h"
@@ -154,6 +155,59 @@ TEST_CASE("data that cannot be learned from is refused, naming the column") {
   CHECK(refusal(people, {.target = "name"}).find("60 different classes") != std::string::npos);
 }
 
+TEST_CASE("all columns that nothing can be learned from are named at once") {
+  std::vector<std::string> names;
+  std::vector<std::string> labels;
+  for (int i = 0; i < 60; ++i) {
+    names.push_back("name " + std::to_string(i));
+    labels.push_back(i % 2 == 0 ? "x" : "y");
+  }
+  std::vector<double> counted(60);
+  std::iota(counted.begin(), counted.end(), 0.0);
+  const Table table = table_of({texts("who, really?", names), numbers("age", counted),
+                                numbers("gone", std::vector<double>(60, kNaN)),
+                                texts("blank", std::vector<std::string>(60)),
+                                numbers("one", std::vector<double>(60, 1)), texts("l", labels)});
+  CHECK(refusal(table, {.target = "l"}) ==
+        "t.csv: 4 columns cannot be learned from; remove them or pass --drop 1,gone,blank,one\n"
+        "  who, really?  is text with 60 different values in 60 training rows\n"
+        "  gone          has no value in 60 training rows\n"
+        "  blank         has no value in 60 training rows\n"
+        "  one           is constant (\"1\" in all 60 training rows)");
+  CHECK_NOTHROW(
+      Encoder::fit(table, all_rows(60), {.target = "l", .drop = {"1", "gone", "blank", "one"}}));
+}
+
+TEST_CASE("numbers that float32 cannot hold are refused with their place") {
+  const auto table_with = [](double x, double y) {
+    Table table = table_of({numbers("n", {1, 2, x}), numbers("y", {0.5, 1.5, y})});
+    table.lines = {2, 3, 4};
+    return table;
+  };
+  CHECK(refusal(table_with(1e154, 0), {.target = "y"}) ==
+        "t.csv:4:1: column \"n\": 1e+154 is beyond 3.4e38, the largest number of float32; correct "
+        "it");
+  CHECK(refusal(table_with(3, -1e300), {.target = "y"}) ==
+        "t.csv:4:2: column \"y\": -1e+300 is beyond 3.4e38, the largest number of float32; correct "
+        "it");
+  const Encoder encoder = fit(table_with(3, 4), "y");
+  CHECK(message_of<DataError>([&] { encoder.features(table_with(3.4e38, 4), all_rows(3)); })
+            .starts_with("t.csv:4:1: column \"n\": 3.4e+38 is too far from the values that the "
+                         "model was trained on, 2.0 ± 0.816"));
+  CHECK(message_of<DataError>([&] {
+          encoder.features(table_with(1e39, 4), all_rows(3));
+        }).starts_with("t.csv:4:1: column \"n\": 1e+39 is beyond"));
+  // The largest that can be had, and so small ones that their squares are 0.
+  const Encoder wide = fit(table_with(3.4e38, 4), "y");
+  for (const float x : wide.features(table_with(3.4e38, 4), all_rows(3)).values<float>()) {
+    CHECK(std::isfinite(x));
+  }
+  CHECK(Encoder::from_json(wide.to_json(), "m").to_json() == wide.to_json());
+  const Table tiny =
+      table_of({numbers("n", {1e-200, 2e-200, 3e-200}), texts("l", {"x", "y", "x"})});
+  CHECK(fit(tiny, "l").features(tiny, all_rows(3)).values<float>()[2] == doctest::Approx(1.224745));
+}
+
 TEST_CASE("dropped columns are left out, and a known scale is kept") {
   Table table = table_of({numbers("k", {7, 7}), numbers("p", {16, 16}), texts("l", {"x", "y"})});
   table.columns[1].scaling = Scaling{0, 16};
@@ -198,6 +252,9 @@ TEST_CASE("an encoder comes back from its JSON with the same bits") {
     CHECK(loaded.csv_options().missing == std::vector<std::string>{"?", "n/a"});
     CHECK(loaded.csv_options().kinds.at("c") == ColumnKind::kText);
   }
+  CHECK(message_of<UsageError>([&] {
+          Encoder::fit(table, all_rows(4), {.target = "l", .missing = {"\xFF"}});
+        }) == "missing: expected UTF-8 text, got \"\\xFF\"");
   const auto load = [](const std::string& text) {
     return message_of<FileError>([&] { Encoder::from_json(text, "m.safetensors"); });
   };

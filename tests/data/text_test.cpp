@@ -38,7 +38,7 @@ TEST_CASE("a text's characters are its vocabulary, in the order of their code po
         "old.txt:2:1: expected UTF-8 text, got a byte that is none; convert the file first, with "
         "iconv for example");
   CHECK(message_of<DataError>([&] { decode_text(Tokens{7}, vocabulary); }) ==
-        "expected the number of a character, 0 to 6, got 7");
+        "expected the number of one of 7 characters, got 7");
   CHECK_THROWS_AS(encode_text("a", {"a", "a"}), UsageError);
 }
 
@@ -55,7 +55,7 @@ TEST_CASE("windows touch, and their labels are one character on") {
   CHECK(close.x.shape() == Shape{4, 3});
   CHECK(numbers(close.labels) == Tokens{1, 2, 3, 2, 3, 4, 3, 4, 5, 4, 5, 6});
   CHECK(message_of<DataError>([&] { text_windows(tokens, vocabulary, 7); }) ==
-        "a text of 7 characters; expected at least 8, one window and the character that follows "
+        "text: 7 characters; expected more than 7, one window and the character that follows "
         "it");
   CHECK_THROWS_AS(text_windows(tokens, vocabulary, 0), UsageError);
   CHECK_THROWS_AS(text_windows(tokens, vocabulary, 3, -1), UsageError);

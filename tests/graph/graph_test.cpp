@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "chainrule/convolution.h"
 #include "chainrule/error.h"
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
@@ -68,6 +69,45 @@ TEST_CASE("shape errors name both sides") {
                        "graph graph: there is already an input called a", UsageError);
   CHECK_THROWS_WITH_AS(
       g.find("c"), "graph graph: no input or parameter \"c\"; there are a, b, i, t", UsageError);
+}
+
+TEST_CASE("no node is larger than memory, whatever its shape rule multiplies") {
+  constexpr std::int64_t kMany = std::int64_t{1} << 32;
+  Graph g;
+  const auto refused = [](const auto& make) {
+    try {
+      make();
+    } catch (const ShapeError& error) {
+      const std::string text = error.what();
+      return text.find("more than any memory holds") != std::string::npos ||
+             text.find("below 2³¹ pixels") != std::string::npos;
+    }
+    return false;
+  };
+  const Value row = g.input("row", {DType::kF32, {1, kMany}});
+  const Value column = g.input("column", {DType::kF32, {kMany, 1}});
+  const Value image = g.input("image", {DType::kF32, {1, 1 << 20, 1 << 20, 1}});
+  const Value one = g.input("one", {DType::kF32, {1}});
+  const Value index = g.input("index", {DType::kI32, {kMany}});
+  const Value four = g.input("four", {DType::kF32, {4}});
+  CHECK(refused([&] { matmul(column, row); }));
+  CHECK(refused([&] { return row + column; }));
+  CHECK(refused([&] { broadcast_to(one, {8, kMany / 2, kMany / 4}); }));
+  CHECK(refused([&] { reshape(four, {4, 5, 5581, 8681, 49477, 384773}); }));
+  CHECK(refused([&] { constant(g, 1, {kMany, kMany}); }));
+  CHECK(refused([&] { g.input("x", {DType::kF32, {8, kMany / 2, kMany / 4}}); }));
+  CHECK(refused([&] { g.parameter("w", {DType::kF32, {kMany, kMany}}); }));
+  CHECK(refused([&] { one_hot(index, kMany); }));
+  CHECK(refused([&] { unfold(image, {.kernel = {1 << 20, 1 << 20}}); }));
+  CHECK(refused([&] { unfold(image, {.kernel = {std::int64_t{1} << 40, 1}}); }));
+  CHECK(refused([&] { pad(row, {0, kMany * 4096}, {0, 0}); }));
+  CHECK(refused([&] {
+    Value all = g.input("large", {DType::kF32, {1, std::int64_t{1} << 42}});
+    for (int i = 0; i < 3; ++i) all = concatenate({all, all}, 0);
+  }));
+  CHECK_THROWS_AS(g.input("y", {DType::kF32, {-1, 2}}), ShapeError);
+  CHECK_THROWS_AS(reshape(g.input("six", {DType::kF32, {6}}), {-2, -3}), ShapeError);
+  verify(g);
 }
 
 TEST_CASE("a value of another graph is refused, and the verifier finds doubled names") {

@@ -177,4 +177,9 @@ TEST_CASE("errors name the layer, the place in the text and the nearest name") {
                        "layer 1 (reshape 8x8x1): expected input of 64 numbers an example, got "
                        "[B, 65]",
                        ShapeError);
+  CHECK_THROWS_WITH_AS(
+      Sequential::parse("reshape 4x5x5581x8681x49477x384773").output_shape({4}),
+      "layer 1 (reshape 4x5x5581x8681x49477x384773): shape [4, 5, 5581, 8681, 49477, 384773] has "
+      "1.84e+19 elements, more than any memory holds",
+      ShapeError);
 }

@@ -1,6 +1,6 @@
 // Which bytes are UTF-8, by the table of the Unicode standard (3-7): no overlong forms, no
 // surrogates.
-#include "data/utf8.h"
+#include "base/utf8.h"
 
 namespace chainrule {
 
