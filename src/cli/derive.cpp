@@ -11,6 +11,7 @@
 #include "chainrule/error.h"
 #include "chainrule/numpy_program.h"
 #include "cli/command.h"
+#include "cli/output.h"
 
 namespace chainrule::cli {
 namespace {
@@ -99,16 +100,8 @@ std::string derived(const DeriveOptions& options) {
 }
 
 void write_derivation(const DeriveOptions& options) {
-  const std::string text = derived(options);
-  if (options.output.empty() || options.output == "-") {
-    fmt::print("{}", text);
-    return;
-  }
-  std::ofstream out(options.output, std::ios::binary);
-  out << text;
-  if (!out.flush()) {
-    throw FileError(options.output + ": cannot be written", options.output);
-  }
+  check_output("-o", options.output, {options.file});
+  write_output(options.output, derived(options));
 }
 
 }  // namespace

@@ -121,7 +121,7 @@ bool is_readable_data(const std::string& name) {
 }
 
 NetworkSource from_model_file(NetworkOptions& options) {
-  const Model model = load_model(options.network);
+  const Model model = read_model(options.network);
   NetworkSource source;
   source.network = model.network;
   source.input = model.input;

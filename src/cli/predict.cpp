@@ -1,13 +1,15 @@
 // chainrule predict: raw rows in, a CSV file of answers out.
 #include <algorithm>
-#include <cstdio>
+#include <cmath>
 
-#include "base/atomic_file.h"
 #include "base/format.h"
+#include "chainrule/error.h"
 #include "chainrule/model.h"
 #include "cli/command.h"
 #include "cli/option_values.h"
+#include "cli/output.h"
 #include "cli/source.h"
+#include "cli/stage.h"
 
 namespace chainrule::cli {
 namespace {
@@ -47,27 +49,31 @@ std::string classes_csv(const Model& model, const Tensor& outputs) {
   return text;
 }
 
-std::string values_csv(const Model& model, const Tensor& outputs) {
+std::string values_csv(const Model& model, const Tensor& outputs, const std::string& source) {
   std::string text = cell(model.encoder.target()) + "\n";
+  std::int64_t row = 0;
   for (const float v : outputs.values<float>()) {
-    text += fmt::format("{:.7g}\n", model.encoder.original_units(static_cast<double>(v)));
+    ++row;
+    const double value = model.encoder.original_units(static_cast<double>(v));
+    if (!std::isfinite(value)) {
+      throw DataError(fmt::format("{}: row {}: the answer is not finite", source, row), source);
+    }
+    text += fmt::format("{:.7g}\n", value);
   }
   return text;
 }
 
 void predict(const PredictOptions& options) {
-  const Model model = load_model(options.model);
-  const Tensor x = load_features_for(model, options.data);
-  const Tensor outputs = apply_model(model, x, options.threads);
-  const std::string text = model.encoder.task() == Task::kRegression ? values_csv(model, outputs)
-                                                                     : classes_csv(model, outputs);
-  if (options.output.empty()) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    return;
-  }
-  AtomicFile file(options.output);
-  file.write(std::as_bytes(std::span(text)));
-  file.commit();
+  check_output("-o", options.output, {options.model, options.data});
+  const Model model = read_model(options.model);
+  const Tensor x =
+      stage("reading " + options.data, [&] { return load_features_for(model, options.data); });
+  const Tensor outputs = apply_model(model, x, options.threads, options.data);
+  const bool values = model.encoder.task() == Task::kRegression;
+  const std::string text = stage("writing the answers", [&] {
+    return values ? values_csv(model, outputs, options.data) : classes_csv(model, outputs);
+  });
+  write_output(options.output, text);
 }
 
 }  // namespace

@@ -23,8 +23,13 @@ Dataset load_dataset_for(const Model& model, const std::string& name);
 /// The rows of `name` without their targets, which need not be there.
 Tensor load_features_for(const Model& model, const std::string& name);
 
-/// The network's outputs for encoded rows.
-Tensor apply_model(const Model& model, const Tensor& x, int threads);
+/// load_model, with a note on stderr for a file without a digest.
+Model read_model(const std::string& path);
+
+/// The network's outputs for the encoded rows of `source`.
+///
+/// throws  DataError naming the row whose output is not finite.
+Tensor apply_model(const Model& model, const Tensor& x, int threads, const std::string& source);
 
 /// "accuracy 97.5 % (351 of 360), loss 0.0812", for characters the loss first, or for regression
 /// "RMSE 48123 (R² 0.81)" in the target's own units.
