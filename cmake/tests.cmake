@@ -40,6 +40,9 @@ add_test(NAME cli COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/cli/c
 add_test(NAME cli_files COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/cli/files_test.py
   $<TARGET_FILE:chainrule_cli>)
 
+add_test(NAME cli_options COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/cli/options_test.py
+  $<TARGET_FILE:chainrule_cli>)
+
 # The page that explain writes, in a browser where there is one.
 add_executable(make_pages tests/explain/make_pages.cpp)
 chainrule_program(make_pages)
