@@ -23,7 +23,7 @@ void rethrow_told(const std::string& stage) {
   } catch (const std::filesystem::filesystem_error& error) {
     throw FileError(error.path1().string() + ": " + error.code().message(), error.path1().string());
   } catch (const std::system_error& error) {
-    throw Error("while " + stage + ": " + error.code().message());
+    throw Error(error.code().message() + " while " + stage);
   } catch (const std::exception& error) {
     throw Error("an error in chainrule itself while " + stage + " (" + error.what() +
                 "); please report it");

@@ -25,7 +25,6 @@ PRINTED_BY = {
     "cli/option_values.cpp": ("train", "check", "explain"),
     "cli/output.cpp": ("train", "predict", "derive", "explain"),
     "cli/prepare.cpp": ("train",),
-    "cli/reading.cpp": ("train", "evaluate", "predict", "check", "explain"),
     "cli/source.cpp": ("train", "evaluate", "predict", "check", "explain"),
     "data/csv.cpp": ("train", "evaluate", "predict", "check", "explain"),
     "data/encoder.cpp": ("train", "check", "explain"),  # when it is fitted
