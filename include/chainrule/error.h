@@ -48,6 +48,12 @@ class FileError : public Error {
   std::string file;
 };
 
+/// Memory that cannot be had; the message says for what and how much.
+class MemoryError : public Error {
+ public:
+  using Error::Error;
+};
+
 /// A value became NaN or infinite during training. `step` counts from 1; `node` is the name that
 /// the graph's text form gives to the first bad value.
 class NonFiniteError : public Error {
