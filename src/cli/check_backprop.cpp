@@ -9,12 +9,12 @@
 
 namespace chainrule::cli {
 
-int check_backprop(const std::string& path) {
+int check_backprop(const std::string& path, const NumpyOptions& options) {
   std::ifstream in(path, std::ios::binary);
   if (!in) throw FileError(path + ": cannot be opened", path);
   const std::string source{std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>()};
   if (in.bad()) throw FileError(path + ": cannot be read", path);
-  const BackpropReport report = chainrule::check_backprop(source, path);
+  const BackpropReport report = chainrule::check_backprop(source, path, options);
   fmt::print("{}", to_text(report));
   return report.right ? 0 : 1;
 }

@@ -74,7 +74,7 @@ void take_rows(NetworkSource& source, const NetworkOptions& options, const Encod
   Table table;
   std::string target;
   if (fitted != nullptr) {
-    table = load_table(data, fitted->csv_options());
+    table = load_table(data, csv_options_for(*fitted, options.table));
   } else {
     std::tie(table, target) = load_with_target(options.table);
   }

@@ -16,7 +16,7 @@ namespace {
 
 struct PredictOptions {
   std::string model;
-  std::string data;
+  TableOptions table;
   std::string output;
   int threads = 0;
 };
@@ -64,14 +64,15 @@ std::string values_csv(const Model& model, const Tensor& outputs, const std::str
 }
 
 void predict(const PredictOptions& options) {
-  check_output("-o", options.output, {options.model, options.data});
+  const std::string& path = options.table.data;
+  check_output("-o", options.output, {options.model, path});
   const Model model = read_model(options.model);
-  const Tensor x =
-      stage("reading " + options.data, [&] { return load_features_for(model, options.data); });
-  const Tensor outputs = apply_model(model, x, options.threads, options.data);
+  const CsvOptions csv = csv_options_for(model.encoder, options.table);
+  const Tensor x = stage("reading " + path, [&] { return load_features_for(model, path, csv); });
+  const Tensor outputs = apply_model(model, x, options.threads, path);
   const bool values = model.encoder.task() == Task::kRegression;
   const std::string text = stage("writing the answers", [&] {
-    return values ? values_csv(model, outputs, options.data) : classes_csv(model, outputs);
+    return values ? values_csv(model, outputs, path) : classes_csv(model, outputs);
   });
   write_output(options.output, text);
 }
@@ -80,19 +81,21 @@ void predict(const PredictOptions& options) {
 
 Command predict_command() {
   const auto options = std::make_shared<PredictOptions>();
+  std::vector<Option> list{
+      {.name = "model", .value = &options->model, .help = "Model file", .required = true},
+      {.name = "data",
+       .value = &options->table.data,
+       .help = "CSV file with the columns that the model was trained on (the target may be "
+               "absent), built-in data set, images, or - for standard input",
+       .required = true},
+      {.name = "-o,--output",
+       .value = &options->output,
+       .help = "CSV file to write (default: standard output)"}};
+  append(list, reading_options(options->table));
+  list.push_back(threads_option(options->threads));
   return {.name = "predict",
           .summary = "Apply a model to raw rows and write the answers",
-          .options =
-              {{.name = "model", .value = &options->model, .help = "Model file", .required = true},
-               {.name = "data",
-                .value = &options->data,
-                .help = "CSV file with the columns that the model was trained on (the target "
-                        "may be absent), built-in data set, images, or - for standard input",
-                .required = true},
-               {.name = "-o,--output",
-                .value = &options->output,
-                .help = "CSV file to write (default: standard output)"},
-               threads_option(options->threads)},
+          .options = std::move(list),
           .run = [options](Arguments&) { predict(*options); }};
 }
 

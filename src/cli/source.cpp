@@ -69,12 +69,12 @@ void require_shape(const Model& model, const std::string& name, const Tensor& x)
 
 }  // namespace
 
-Dataset load_dataset_for(const Model& model, const std::string& name) {
+Dataset load_dataset_for(const Model& model, const std::string& name, const CsvOptions& csv) {
   const Encoder& encoder = model.encoder;
   const std::string path = name == "-" ? "/dev/stdin" : name;
   switch (encoder.kind()) {
     case Encoder::Kind::kTable: {
-      const Table table = load_table(name, encoder.csv_options());
+      const Table table = load_table(name, csv);
       return encoder.encode(table, all_rows(table.rows()));
     }
     case Encoder::Kind::kImages: {
@@ -92,7 +92,7 @@ Dataset load_dataset_for(const Model& model, const std::string& name) {
   throw Error("unknown kind of rows");
 }
 
-Tensor load_features_for(const Model& model, const std::string& name) {
+Tensor load_features_for(const Model& model, const std::string& name, const CsvOptions& csv) {
   if (model.encoder.kind() == Encoder::Kind::kImages) {
     const std::string images = image_files_for(name, false).first;
     Tensor x = read_idx_images(images);
@@ -104,7 +104,7 @@ Tensor load_features_for(const Model& model, const std::string& name) {
         "a model of characters answers no rows; chainrule generate lets it write, evaluate "
         "measures it");
   }
-  const Table table = load_table(name, model.encoder.csv_options());
+  const Table table = load_table(name, csv);
   return model.encoder.features(table, all_rows(table.rows()));
 }
 

@@ -18,10 +18,10 @@ Table load_table(const std::string& name, const CsvOptions& options);
 
 /// The rows of `name` with their targets, read as the model's training data were: a table, or a
 /// folder or file of images, of which the test part is taken where there is one, a text, or words.
-Dataset load_dataset_for(const Model& model, const std::string& name);
+Dataset load_dataset_for(const Model& model, const std::string& name, const CsvOptions& csv);
 
 /// The rows of `name` without their targets, which need not be there.
-Tensor load_features_for(const Model& model, const std::string& name);
+Tensor load_features_for(const Model& model, const std::string& name, const CsvOptions& csv);
 
 /// load_model, with a note on stderr for a file without a digest.
 Model read_model(const std::string& path);

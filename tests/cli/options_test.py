@@ -9,7 +9,7 @@ import unittest
 from pathlib import Path
 
 import cli_test
-from cli_test import Case
+from cli_test import FLOWERS, Case, write_images
 
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 COMMANDS = ("train", "evaluate", "predict", "generate", "datasets", "derive", "check", "explain")
@@ -96,6 +96,24 @@ class Messages(Options):
         # Those that were missing once.
         for pair in (("predict", "missing"), ("evaluate", "missing"), ("check", "shape"), ("check", "loss")):
             self.assertIn(pair, seen)
+
+    def test_what_a_message_advises_works(self):
+        self.write("t.csv", FLOWERS)
+        self.write("u.csv", FLOWERS + "fifty,2,red,a\n")
+        self.succeed("train", "t.csv", "--target", "kind", "--quiet", "--epochs", "1", "-o", "m.safetensors")
+        for command in (["predict", "m.safetensors", "u.csv"], ["evaluate", "m.safetensors", "u.csv"],
+                        ["explain", "m.safetensors", "--data", "u.csv"], ["train", "u.csv", "--target", "kind"]):
+            with self.subTest(command=command):
+                self.fail_with(1, "pass --missing fifty", run=command)
+                self.succeed(*command, "--missing", "fifty")
+        write_images(self.root / "images", 8, 4)
+        self.succeed("train", "images", "--quiet", "--epochs", "1", "-o", "m")
+        self.fail_with(2, "--missing", "tables", run=["evaluate", "m", "images", "--missing", "?"])
+        self.write("f.py", "import numpy as np\nW = np.ones((3, 1))\nscore = np.mean((X @ W)**2)\n"
+                           "dW = 2 * X.T @ (X @ W) / 2\n")
+        self.fail_with(1, "--shape X=3,2", run=["check", "f.py"])
+        self.assertIn("right", self.succeed("check", "f.py", "--shape", "X=2,3", "--loss", "score"))
+        self.fail_with(2, "--shape", "NumPy", run=["check", "linear 3", "--shape", "X=2,3"])
 
 
 if __name__ == "__main__":
