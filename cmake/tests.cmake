@@ -38,8 +38,14 @@ add_test(NAME notebook COMMAND sh -c
 add_test(NAME cli COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/cli/cli_test.py
   $<TARGET_FILE:chainrule_cli>)
 
-# The same with data that lie.
+# The same with data that lie, with files that cannot be written, with numbers that are none.
 add_test(NAME cli_data COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/cli/data_test.py
+  $<TARGET_FILE:chainrule_cli>)
+
+add_test(NAME cli_files COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/cli/files_test.py
+  $<TARGET_FILE:chainrule_cli>)
+
+add_test(NAME cli_options COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/cli/options_test.py
   $<TARGET_FILE:chainrule_cli>)
 
 # The page that explain writes, in a browser where there is one.

@@ -201,7 +201,8 @@ class Encoder {
 
   /// The encoder as JSON text, and back, exactly.
   ///
-  /// throws  FileError naming `source` when the text is not an encoder of this version.
+  /// throws  DataError naming a column whose scale is not finite; FileError naming `source` when
+  ///         the text is not an encoder of this version.
   std::string to_json() const;
   static Encoder from_json(const std::string& text, const std::string& source);
 

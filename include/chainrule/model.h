@@ -17,20 +17,30 @@ struct Model {
   Encoder encoder;
   TensorMap parameters;                         // f32, as network.parameters(input) lists them
   std::map<std::string, std::string> training;  // options and results, for people to read
+  // Whether it was loaded from a file that carries a digest, which matched. False for a file of a
+  // chainrule before there were digests, whose damages nobody sees, and for what was not loaded.
+  bool verified = false;
 };
 
 /// Writes `model` as a safetensors file, whole or not at all: the tensors are the parameters, the
 /// metadata hold the format's version, the network's text, the input's shape, the encoder, the
-/// labels and the training options.
+/// labels, the training options and a digest of all that.
 ///
-/// throws  FileError naming the path when it cannot be written.
+/// throws  UsageError naming what load_model would refuse: a parameter that is absent, of another
+///         shape or not finite, a network that does not give what the encoder's target needs, a
+///         text that is not UTF-8; FileError naming the path when it cannot be written. What stood
+///         at the path is still there then.
 void save_model(const std::string& path, const Model& model);
+
+/// Throws what save_model would throw for this path and model, a disk that is full included, and
+/// leaves no trace: for whoever trains long before there is something to save.
+void check_saving(const std::string& path, const Model& model);
 
 /// Reads what save_model wrote.
 ///
 /// throws  FileError naming the path and what is wrong: no safetensors file, a safetensors file of
-///         another program, another version, metadata or tensors that do not fit together, a weight
-///         that is not finite.
+///         another program, another version, contents that do not match their digest, metadata or
+///         tensors that do not fit together, a weight that is not finite.
 Model load_model(const std::string& path);
 
 }  // namespace chainrule

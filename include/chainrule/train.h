@@ -121,8 +121,12 @@ Tensor probabilities(const Sequential& model, Tensor outputs);
 
 /// requires  outputs: [rows of data, classes or values], or [rows, T, classes] for labels [rows,
 ///           T], of which those behind a row's length do not count.
-/// throws    ShapeError when outputs and targets do not match.
+/// throws    ShapeError when outputs and targets do not match; what require_finite_outputs throws
+///           where the loss is not finite.
 Metrics measure(const Sequential& model, const Tensor& outputs, const Dataset& data);
+
+/// throws  DataError naming the first row, counted from 1, that holds NaN or infinity.
+void require_finite_outputs(const Tensor& outputs);
 
 // ── fitting ──────────────────────────────────────────────────────────────────
 
@@ -172,11 +176,13 @@ struct FitResult {
 /// to use and to save is final_weights().
 ///
 /// The optimiser lbfgs sees all rows at once: an epoch is one of its steps, whatever its line
-/// search asks for, and `batch` only cuts the work. ensures  on any exception `parameters` holds
-/// the last weights that were all finite. throws   NonFiniteError naming the first step and node
-/// that gave NaN or infinity; ShapeError when
-///          model and data do not fit; UsageError for an option out of range; DataError for no
-///          rows.
+/// search asks for, and `batch` only cuts the work.
+///
+/// ensures  on any exception `parameters` holds the last weights that were all finite.
+/// throws   NonFiniteError naming the first step and node, or the validation row, that gave NaN or
+///          infinity, and whether the data, the first weights or the learning rate is the cause;
+///          ShapeError when model and data do not fit; UsageError for an option out of range;
+///          DataError for no rows.
 ///
 /// Example:  auto parameters = std::make_shared<Parameters>();
 ///           fit(Sequential::parse("linear 128, relu, linear 10"), parameters, train, &test);

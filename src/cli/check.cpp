@@ -10,6 +10,7 @@
 #include "chainrule/gradient_check.h"
 #include "cli/command.h"
 #include "cli/network_source.h"
+#include "cli/numpy_options.h"
 #include "cli/source.h"
 #include "explain/text_table.h"
 
@@ -19,6 +20,7 @@ namespace {
 struct CheckOptions {
   NetworkOptions network;
   GradientCheckOptions gradient;
+  NumpySource source;
 };
 
 std::string number(double value) { return fmt::format("{:.6g}", value); }
@@ -106,11 +108,15 @@ Command check_command() {
       .options = network_options(options->network),
       .run = [options](Arguments& arguments) {
         const std::string& what = options->network.network;
-        if (!what.ends_with(".py")) {
-          check_network_of(arguments, *options);
-        } else if (check_backprop(what) != 0) {
+        const NumpySource& source = options->source;
+        if (what.ends_with(".py")) {
+          if (check_backprop(what, numpy_options_of(source)) == 0) return;
           throw Error(what + ": the check failed");
         }
+        if (!source.loss.empty() || !source.shapes.empty()) {
+          throw UsageError("--loss and --shape are for NumPy files, FILE.py");
+        }
+        check_network_of(arguments, *options);
       }};
   command.options.push_back(
       {.name = "--entries",
@@ -118,6 +124,7 @@ Command check_command() {
        .help = "Entries of each parameter to compare one by one: all, or as many at random",
        .range = between(0, 1000000000),
        .shows_default = true});
+  append(command.options, {loss_option(options->source), shape_option(options->source)});
   return command;
 }
 

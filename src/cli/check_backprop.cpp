@@ -6,8 +6,8 @@
 
 namespace chainrule::cli {
 
-int check_backprop(const std::string& path) {
-  const BackpropReport report = chainrule::check_backprop(read_program(path), path);
+int check_backprop(const std::string& path, const NumpyOptions& options) {
+  const BackpropReport report = chainrule::check_backprop(read_program(path), path, options);
   fmt::print("{}", to_text(report));
   return report.right ? 0 : 1;
 }

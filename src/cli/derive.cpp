@@ -9,6 +9,8 @@
 #include "chainrule/error.h"
 #include "chainrule/numpy_program.h"
 #include "cli/command.h"
+#include "cli/numpy_options.h"
+#include "cli/output.h"
 #include "cli/source.h"
 
 namespace chainrule::cli {
@@ -17,30 +19,12 @@ namespace {
 struct DeriveOptions {
   std::string file;
   std::string output;
-  std::string loss;
+  NumpySource source;
   std::vector<std::string> wrt;
-  std::vector<std::string> shapes;
   std::string emit;
   bool latex = false;
   bool html = false;
 };
-
-// "X=3,2" as X and [3, 2]; "t=" is a scalar.
-std::pair<std::string, Shape> parsed_shape(const std::string& text) {
-  const std::size_t equals = text.find('=');
-  Shape shape;
-  std::stringstream extents(equals == std::string::npos ? "" : text.substr(equals + 1));
-  for (std::string extent; std::getline(extents, extent, ',');) {
-    const bool digits = !extent.empty() && extent.size() < 10 &&
-                        extent.find_first_not_of("0123456789") == std::string::npos;
-    if (!digits) throw UsageError("--shape " + text + ": expected NAME=3,2 with whole numbers");
-    shape.push_back(std::stoll(extent));
-  }
-  if (equals == 0 || equals == std::string::npos) {
-    throw UsageError("--shape " + text + ": expected NAME=3,2");
-  }
-  return {text.substr(0, equals), shape};
-}
 
 // The value that a name stands for when the loss is computed.
 Value named_value(const NumpyProgram& program, const std::string& name) {
@@ -64,10 +48,8 @@ std::string derived(const DeriveOptions& options) {
         "--wrt does not go with --emit: the program that is written trains all parameters; leave "
         "--wrt out");
   }
-  NumpyOptions reading;
-  reading.loss = options.loss;
-  for (const std::string& shape : options.shapes) reading.shapes.insert(parsed_shape(shape));
-  const NumpyProgram program = read_numpy(read_program(options.file), options.file, reading);
+  const NumpyProgram program =
+      read_numpy(read_program(options.file), options.file, numpy_options_of(options.source));
   if (options.emit == "numpy") return emit_numpy(program);
   if (options.emit == "pytorch") return emit_pytorch(program);
   if (options.emit == "c") return emit_c(program);
@@ -81,16 +63,8 @@ std::string derived(const DeriveOptions& options) {
 }
 
 void write_derivation(const DeriveOptions& options) {
-  const std::string text = derived(options);
-  if (options.output.empty() || options.output == "-") {
-    fmt::print("{}", text);
-    return;
-  }
-  std::ofstream out(options.output, std::ios::binary);
-  out << text;
-  if (!out.flush()) {
-    throw FileError(options.output + ": cannot be written", options.output);
-  }
+  check_output("-o", options.output, {options.file});
+  write_output(options.output, derived(options));
 }
 
 }  // namespace
@@ -115,16 +89,12 @@ Command derive_command() {
                        .value = &options->emit,
                        .help = "The program with its backward pass: numpy, pytorch or c",
                        .one_of = {"numpy", "pytorch", "c"}},
-                      {.name = "--loss",
-                       .value = &options->loss,
-                       .help = "Name of the scalar to differentiate"},
+                      loss_option(options->source),
                       {.name = "--wrt",
                        .value = &options->wrt,
                        .help = "Names to differentiate for; all parameters if none",
                        .list = true},
-                      {.name = "--shape",
-                       .value = &options->shapes,
-                       .help = "Shape of an array that the file does not define: X=3,2"},
+                      shape_option(options->source),
                       {.name = "-o,--output",
                        .value = &options->output,
                        .help = "File to write instead of standard output"}},

@@ -4,24 +4,27 @@
 #include "cli/command.h"
 #include "cli/option_values.h"
 #include "cli/source.h"
+#include "cli/stage.h"
 
 namespace chainrule::cli {
 namespace {
 
 struct EvaluateOptions {
   std::string model;
-  std::string data;
+  TableOptions table;
   int threads = 0;
 };
 
 void evaluate(const EvaluateOptions& options) {
-  const Model model = load_model(options.model);
-  const Dataset data = load_dataset_for(model, options.data);
-  const Tensor outputs = apply_model(model, data.x, options.threads);
+  const std::string& path = options.table.data;
+  const Model model = read_model(options.model);
+  const CsvOptions csv = csv_options_for(model.encoder, options.table);
+  const Dataset data = stage("reading " + path, [&] { return load_dataset_for(model, path, csv); });
+  const Tensor outputs = apply_model(model, data.x, options.threads, path);
   fmt::print("{}\n", metrics_text(measure(model.network, outputs, data), model.encoder));
   const auto trained_on = model.training.find("data");
   const bool held_out = model.training.contains("held_out");  // a file of their own
-  if (trained_on != model.training.end() && trained_on->second == options.data && !held_out) {
+  if (trained_on != model.training.end() && trained_on->second == path && !held_out) {
     fmt::print("these rows include those that the model was trained on\n");
   }
 }
@@ -30,16 +33,17 @@ void evaluate(const EvaluateOptions& options) {
 
 Command evaluate_command() {
   const auto options = std::make_shared<EvaluateOptions>();
+  std::vector<Option> list{
+      {.name = "model", .value = &options->model, .help = "Model file", .required = true},
+      {.name = "data",
+       .value = &options->table.data,
+       .help = "CSV file, built-in data set, folder of images, or - for standard input",
+       .required = true}};
+  append(list, reading_options(options->table));
+  list.push_back(threads_option(options->threads));
   return {.name = "evaluate",
           .summary = "Measure a model on rows whose target is known",
-          .options =
-              {{.name = "model", .value = &options->model, .help = "Model file", .required = true},
-               {.name = "data",
-                .value = &options->data,
-                .help = "CSV file, built-in data set, folder of images, or - for standard "
-                        "input",
-                .required = true},
-               threads_option(options->threads)},
+          .options = std::move(list),
           .run = [options](Arguments&) { evaluate(*options); }};
 }
 

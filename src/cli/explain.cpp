@@ -1,11 +1,11 @@
 // chainrule explain: one training step of a network, in numbers and formulas.
 #include <memory>
 
-#include "base/atomic_file.h"
 #include "base/format.h"
 #include "chainrule/trace_text.h"
 #include "cli/command.h"
 #include "cli/network_source.h"
+#include "cli/output.h"
 
 namespace chainrule::cli {
 namespace {
@@ -18,15 +18,16 @@ struct ExplainOptions {
 };
 
 void write_page(const std::string& path, const Trace& step) {
-  const std::string page = explain_page(step);
-  AtomicFile file(path);
-  file.write(std::as_bytes(std::span(page)));
-  file.commit();
-  fmt::print("page     {}\n", path);
+  write_output(path, explain_page(step));
+  if (path != "-") fmt::print("page     {}\n", path);
 }
 
 void explain(Arguments& arguments, ExplainOptions& options) {
+  // A TOML file names further files, so both what it says and the file itself are looked at.
+  check_output("--html", options.html, {options.network.network, options.network.table.data});
+  const std::string network = options.network.network;
   const NetworkSource source = read_network(arguments, options.network);
+  check_output("--html", options.html, {network, options.network.table.data});
   const UpdateOptions& update = options.network.update;
   const Trace step = trace(source.network, source.parameters, source.batch,
                            {.optimizer = optimizer_of(update),

@@ -10,6 +10,8 @@
 #include "chainrule/program.h"
 #include "chainrule/text.h"
 #include "cli/command.h"
+#include "cli/output.h"
+#include "cli/source.h"
 
 namespace chainrule::cli {
 namespace {
@@ -44,6 +46,10 @@ class Writer {
     program_.run();
     const std::span<const float> y =
         program_.output<float>("y").subspan(sequence_ ? (count - 1) * classes_ : 0, classes_);
+    if (!std::all_of(y.begin(), y.end(), [](float v) { return std::isfinite(v); })) {
+      throw Error(
+          fmt::format("the network's output after {} characters is not finite", tokens.size()));
+    }
     return {y.begin(), y.end()};
   }
 
@@ -85,7 +91,7 @@ void as_scores(const Model& model, std::vector<double>& y) {
 }
 
 void generate(const GenerateOptions& options) {
-  const Model model = load_model(options.model);
+  const Model model = read_model(options.model);
   const std::vector<std::string>& vocabulary = model.encoder.classes();
   const bool words = model.encoder.kind() == Encoder::Kind::kWords;
   if (!words && model.encoder.kind() != Encoder::Kind::kText) {
@@ -105,21 +111,22 @@ void generate(const GenerateOptions& options) {
     as_scores(model, y);
     return drawn(std::move(y), options.temperature, stream.uniform(draws++));
   };
-  std::string line = options.prompt;
-  const auto put = [&](std::int32_t token) { line += vocabulary[static_cast<std::size_t>(token)]; };
+  std::string text;
+  const auto put = [&](std::int32_t token) { text += vocabulary[static_cast<std::size_t>(token)]; };
   if (!words) {
+    text = options.prompt;
     std::vector<std::int32_t> tokens = prompt;
     if (tokens.empty()) tokens.push_back(start);
     for (std::int64_t i = 0; i < options.length; ++i) {
       tokens.push_back(next(tokens));
       put(tokens.back());
     }
-    fmt::print("{}\n", line);
+    write_output("-", text + "\n");
     return;
   }
   for (std::int64_t word = 0; word < options.words; ++word) {
     std::vector<std::int32_t> tokens = prompt;
-    line = options.prompt;
+    text += options.prompt;
     // No word is that long; a network that never ends one would write for ever.
     while (tokens.size() < 1000) {
       const std::int32_t token = next(tokens);
@@ -127,8 +134,9 @@ void generate(const GenerateOptions& options) {
       tokens.push_back(token);
       put(token);
     }
-    fmt::print("{}\n", line);
+    text += "\n";
   }
+  write_output("-", text);
 }
 
 }  // namespace

@@ -1,13 +1,16 @@
 // chainrule on the command line: subcommands, and one line on stderr for whatever goes wrong.
+#include <fcntl.h>
+#include <unistd.h>
+
 #include <cstdio>
 #include <exception>
 #include <iostream>
-#include <new>
 #include <string>
 
 #include "base/printable.h"
 #include "chainrule/error.h"
 #include "cli/command.h"
+#include "cli/stage.h"
 
 namespace {
 
@@ -26,6 +29,18 @@ int complain(std::string message, int code) {
   return code;
 }
 
+// Where standard output is closed, the next file to be opened, a model perhaps, would take its
+// place, and what is printed would go there. What stands in for it cannot be written to either, nor
+// can what stands in for standard input be read.
+void occupy_standard_streams() {
+  for (const int stream : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+    if (::fcntl(stream, F_GETFD) < 0) {
+      [[maybe_unused]] const int taken =
+          ::open("/dev/null", stream == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+    }
+  }
+}
+
 int run(int argc, char** argv) {
   using namespace chainrule::cli;
   run_command_line(argc, argv,
@@ -40,12 +55,12 @@ int run(int argc, char** argv) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  occupy_standard_streams();
   try {
-    return run(argc, argv);
+    const std::string command = argc > 1 ? std::string(" ") + argv[1] : "";
+    return chainrule::cli::stage("running chainrule" + command, [&] { return run(argc, argv); });
   } catch (const chainrule::UsageError& error) {
     return complain(error.what(), kUsage);
-  } catch (const std::bad_alloc&) {
-    return complain("out of memory", kFailure);
   } catch (const std::exception& error) {
     return complain(error.what(), kFailure);
   }

@@ -76,7 +76,7 @@ void take_rows(NetworkSource& source, const NetworkOptions& options, const Encod
   Table table;
   std::string target;
   if (fitted != nullptr) {
-    table = load_table(data, fitted->csv_options());
+    table = load_table(data, csv_options_for(*fitted, options.table));
   } else {
     std::tie(table, target) = load_with_target(options.table);
   }
@@ -123,7 +123,7 @@ bool is_readable_data(const std::string& name) {
 }
 
 NetworkSource from_model_file(NetworkOptions& options) {
-  const Model model = load_model(options.network);
+  const Model model = read_model(options.network);
   NetworkSource source;
   source.network = model.network;
   source.input = model.input;

@@ -23,6 +23,30 @@ void append(std::vector<Option>& options, const std::vector<Option>& more) {
   options.insert(options.end(), more.begin(), more.end());
 }
 
+namespace {
+
+Option missing_option(TableOptions& options) {
+  return {.name = "--missing",
+          .value = &options.missing,
+          .help = "Cells that mean \"missing\", as in --missing ?,n/a",
+          .list = true};
+}
+
+Option header_option(TableOptions& options) {
+  return {.name = "--header",
+          .value = &options.header,
+          .help = "Whether the first line names the columns",
+          .one_of = {"auto", "yes", "no"},
+          .shows_default = true};
+}
+
+Header header_of(const TableOptions& options) {
+  if (options.header == "yes") return Header::kYes;
+  return options.header == "no" ? Header::kNo : Header::kAuto;
+}
+
+}  // namespace
+
 std::vector<Option> table_options(TableOptions& options) {
   return {{.name = "--target",
            .value = &options.target,
@@ -32,16 +56,24 @@ std::vector<Option> table_options(TableOptions& options) {
            .help = "What the target is",
            .one_of = {"auto", "classification", "regression"},
            .shows_default = true},
-          {.name = "--missing",
-           .value = &options.missing,
-           .help = "Cells that mean \"missing\", as in --missing ?,n/a",
-           .list = true},
+          missing_option(options),
           {.name = "--drop", .value = &options.drop, .help = "Columns to leave out", .list = true},
-          {.name = "--header",
-           .value = &options.header,
-           .help = "Whether the first line names the columns",
-           .one_of = {"auto", "yes", "no"},
-           .shows_default = true}};
+          header_option(options)};
+}
+
+std::vector<Option> reading_options(TableOptions& options) {
+  return {missing_option(options), header_option(options)};
+}
+
+CsvOptions csv_options_for(const Encoder& encoder, const TableOptions& options) {
+  CsvOptions csv = encoder.csv_options();
+  const bool adds = !options.missing.empty() || options.header != "auto";
+  if (adds && encoder.kind() != Encoder::Kind::kTable) {
+    throw UsageError("--missing and --header are for tables; the model was trained on other data");
+  }
+  csv.missing.insert(csv.missing.end(), options.missing.begin(), options.missing.end());
+  csv.header = header_of(options);
+  return csv;
 }
 
 Task task_of(const TableOptions& options) {
@@ -52,9 +84,7 @@ Task task_of(const TableOptions& options) {
 std::pair<Table, std::string> load_with_target(const TableOptions& options) {
   CsvOptions csv;
   csv.missing = options.missing;
-  csv.header = options.header == "yes"  ? Header::kYes
-               : options.header == "no" ? Header::kNo
-                                        : Header::kAuto;
+  csv.header = header_of(options);
   Table table = load_table(options.data, csv);
   if (!table.note.empty()) {
     std::fflush(stdout);

@@ -40,6 +40,14 @@ struct TableOptions {
 /// --target, --task, --missing, --drop and --header; where the table is named is the subcommand's.
 std::vector<Option> table_options(TableOptions& options);
 
+/// Those of them by which a file is read for a model that is there already: --missing and --header.
+std::vector<Option> reading_options(TableOptions& options);
+
+/// The encoder's own way of reading, and what the command line adds to it.
+///
+/// throws  UsageError when it adds something and the encoder is not one of tables.
+CsvOptions csv_options_for(const Encoder& encoder, const TableOptions& options);
+
 Task task_of(const TableOptions& options);
 
 /// The table and the name of its target: the one that was given, or a built-in's last column.

@@ -1,20 +1,22 @@
 // chainrule predict: raw rows in, a CSV file of answers out.
 #include <algorithm>
-#include <cstdio>
+#include <cmath>
 
-#include "base/atomic_file.h"
 #include "base/format.h"
+#include "chainrule/error.h"
 #include "chainrule/model.h"
 #include "cli/command.h"
 #include "cli/option_values.h"
+#include "cli/output.h"
 #include "cli/source.h"
+#include "cli/stage.h"
 
 namespace chainrule::cli {
 namespace {
 
 struct PredictOptions {
   std::string model;
-  std::string data;
+  TableOptions table;
   std::string output;
   int threads = 0;
 };
@@ -47,46 +49,53 @@ std::string classes_csv(const Model& model, const Tensor& outputs) {
   return text;
 }
 
-std::string values_csv(const Model& model, const Tensor& outputs) {
+std::string values_csv(const Model& model, const Tensor& outputs, const std::string& source) {
   std::string text = cell(model.encoder.target()) + "\n";
+  std::int64_t row = 0;
   for (const float v : outputs.values<float>()) {
-    text += fmt::format("{:.7g}\n", model.encoder.original_units(static_cast<double>(v)));
+    ++row;
+    const double value = model.encoder.original_units(static_cast<double>(v));
+    if (!std::isfinite(value)) {
+      throw DataError(fmt::format("{}: row {}: the answer is not finite", source, row), source);
+    }
+    text += fmt::format("{:.7g}\n", value);
   }
   return text;
 }
 
 void predict(const PredictOptions& options) {
-  const Model model = load_model(options.model);
-  const Tensor x = load_features_for(model, options.data);
-  const Tensor outputs = apply_model(model, x, options.threads);
-  const std::string text = model.encoder.task() == Task::kRegression ? values_csv(model, outputs)
-                                                                     : classes_csv(model, outputs);
-  if (options.output.empty()) {
-    std::fwrite(text.data(), 1, text.size(), stdout);
-    return;
-  }
-  AtomicFile file(options.output);
-  file.write(std::as_bytes(std::span(text)));
-  file.commit();
+  const std::string& path = options.table.data;
+  check_output("-o", options.output, {options.model, path});
+  const Model model = read_model(options.model);
+  const CsvOptions csv = csv_options_for(model.encoder, options.table);
+  const Tensor x = stage("reading " + path, [&] { return load_features_for(model, path, csv); });
+  const Tensor outputs = apply_model(model, x, options.threads, path);
+  const bool values = model.encoder.task() == Task::kRegression;
+  const std::string text = stage("writing the answers", [&] {
+    return values ? values_csv(model, outputs, path) : classes_csv(model, outputs);
+  });
+  write_output(options.output, text);
 }
 
 }  // namespace
 
 Command predict_command() {
   const auto options = std::make_shared<PredictOptions>();
+  std::vector<Option> list{
+      {.name = "model", .value = &options->model, .help = "Model file", .required = true},
+      {.name = "data",
+       .value = &options->table.data,
+       .help = "CSV file with the columns that the model was trained on (the target may be "
+               "absent), built-in data set, images, or - for standard input",
+       .required = true},
+      {.name = "-o,--output",
+       .value = &options->output,
+       .help = "CSV file to write (default: standard output)"}};
+  append(list, reading_options(options->table));
+  list.push_back(threads_option(options->threads));
   return {.name = "predict",
           .summary = "Apply a model to raw rows and write the answers",
-          .options =
-              {{.name = "model", .value = &options->model, .help = "Model file", .required = true},
-               {.name = "data",
-                .value = &options->data,
-                .help = "CSV file with the columns that the model was trained on (the target "
-                        "may be absent), built-in data set, images, or - for standard input",
-                .required = true},
-               {.name = "-o,--output",
-                .value = &options->output,
-                .help = "CSV file to write (default: standard output)"},
-               threads_option(options->threads)},
+          .options = std::move(list),
           .run = [options](Arguments&) { predict(*options); }};
 }
 

@@ -4,6 +4,7 @@
 #include <unistd.h>
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <filesystem>
 
 #include "base/file.h"
@@ -12,6 +13,7 @@
 #include "chainrule/error.h"
 #include "chainrule/images.h"
 #include "chainrule/text.h"
+#include "cli/stage.h"
 
 namespace chainrule::cli {
 
@@ -75,12 +77,12 @@ void require_shape(const Model& model, const std::string& name, const Tensor& x)
 
 }  // namespace
 
-Dataset load_dataset_for(const Model& model, const std::string& name) {
+Dataset load_dataset_for(const Model& model, const std::string& name, const CsvOptions& csv) {
   const Encoder& encoder = model.encoder;
   const std::string path = name == "-" ? kStandardInput : name;
   switch (encoder.kind()) {
     case Encoder::Kind::kTable: {
-      const Table table = load_table(name, encoder.csv_options());
+      const Table table = load_table(name, csv);
       return encoder.encode(table, all_rows(table.rows()));
     }
     case Encoder::Kind::kImages: {
@@ -98,7 +100,7 @@ Dataset load_dataset_for(const Model& model, const std::string& name) {
   throw Error("unknown kind of rows");
 }
 
-Tensor load_features_for(const Model& model, const std::string& name) {
+Tensor load_features_for(const Model& model, const std::string& name, const CsvOptions& csv) {
   if (model.encoder.kind() == Encoder::Kind::kImages) {
     const std::string images = image_files_for(name, false).first;
     Tensor x = read_idx_images(images);
@@ -110,19 +112,46 @@ Tensor load_features_for(const Model& model, const std::string& name) {
         "a model of characters answers no rows; chainrule generate lets it write, evaluate "
         "measures it");
   }
-  const Table table = load_table(name, model.encoder.csv_options());
+  const Table table = load_table(name, csv);
   return model.encoder.features(table, all_rows(table.rows()));
 }
 
-Tensor apply_model(const Model& model, const Tensor& x, int threads) {
-  auto parameters = std::make_shared<Parameters>();
-  for (const auto& [name, tensor] : model.parameters) parameters->set(name, tensor);
-  return Predictor(model.network, model.input, parameters, make_thread_pool(threads))(x);
+Model read_model(const std::string& path) {
+  Model model = stage("reading the model " + path, [&] { return load_model(path); });
+  if (!model.verified) {
+    std::fputs(
+        fmt::format("chainrule: note: {}: a model file without a digest, written by an older "
+                    "chainrule; damage to it would go unnoticed\n",
+                    path)
+            .c_str(),
+        stderr);
+  }
+  return model;
+}
+
+Tensor apply_model(const Model& model, const Tensor& x, int threads, const std::string& source) {
+  return stage("applying the model to " + source, [&] {
+    auto parameters = std::make_shared<Parameters>();
+    for (const auto& [name, tensor] : model.parameters) parameters->set(name, tensor);
+    Predictor predict(model.network, model.input, parameters, make_thread_pool(threads));
+    Tensor y = predict(x);
+    try {
+      require_finite_outputs(y);
+    } catch (const DataError& error) {
+      throw DataError(
+          fmt::format("{}: {}; its numbers are too large for the network", source, error.what()),
+          source);
+    }
+    return y;
+  });
 }
 
 std::string metrics_text(const Metrics& metrics, const Encoder& encoder) {
   if (encoder.task() == Task::kRegression) {
     const double unit = encoder.original_units(1) - encoder.original_units(0);
+    if (!std::isfinite(metrics.rmse * unit)) {
+      throw DataError("the error in the target's units is not finite: its numbers are too large");
+    }
     return fmt::format("RMSE {:.5g} (R² {:.4f}) on {} rows", metrics.rmse * unit, metrics.r2,
                        grouped(metrics.rows));
   }

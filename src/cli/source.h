@@ -21,13 +21,18 @@ std::string read_program(const std::string& name);
 
 /// The rows of `name` with their targets, read as the model's training data were: a table, or a
 /// folder or file of images, of which the test part is taken where there is one, a text, or words.
-Dataset load_dataset_for(const Model& model, const std::string& name);
+Dataset load_dataset_for(const Model& model, const std::string& name, const CsvOptions& csv);
 
 /// The rows of `name` without their targets, which need not be there.
-Tensor load_features_for(const Model& model, const std::string& name);
+Tensor load_features_for(const Model& model, const std::string& name, const CsvOptions& csv);
 
-/// The network's outputs for encoded rows.
-Tensor apply_model(const Model& model, const Tensor& x, int threads);
+/// load_model, with a note on stderr for a file without a digest.
+Model read_model(const std::string& path);
+
+/// The network's outputs for the encoded rows of `source`.
+///
+/// throws  DataError naming the row whose output is not finite.
+Tensor apply_model(const Model& model, const Tensor& x, int threads, const std::string& source);
 
 /// "accuracy 97.5 % (351 of 360), loss 0.0812", for characters the loss first, or for regression
 /// "RMSE 48123 (R² 0.81)" in the target's own units.

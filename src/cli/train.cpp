@@ -5,7 +5,6 @@
 #include <filesystem>
 #include <iostream>
 
-#include "base/atomic_file.h"
 #include "base/file.h"
 #include "base/format.h"
 #include "base/printable.h"
@@ -13,9 +12,11 @@
 #include "chainrule/model.h"
 #include "cli/command.h"
 #include "cli/option_values.h"
+#include "cli/output.h"
 #include "cli/prepare.h"
 #include "cli/progress.h"
 #include "cli/source.h"
+#include "cli/stage.h"
 #include "cli/toml_options.h"
 
 namespace chainrule::cli {
@@ -35,7 +36,12 @@ struct TrainOptions {
   int threads = 0;
   std::string output = "model.safetensors";
   bool quiet = false;
+  std::string toml;  // the file that the options were read from, if any
 };
+
+std::vector<std::string> inputs_of(const TrainOptions& options) {
+  return {options.data.table.data, options.toml};
+}
 
 FitOptions fit_options(const TrainOptions& options) {
   FitOptions fit;
@@ -121,6 +127,21 @@ void take_weights(Model& model, const Parameters& parameters) {
   model.parameters = final_weights(model.network, model.input, parameters);
 }
 
+// Weights to look at after a failed training. The model that stood at -o is a good one and stays.
+std::string saved_beside(const TrainOptions& options, const Model& model) {
+  constexpr std::string_view kEnding = ".safetensors";
+  std::string path = options.output;
+  if (path.ends_with(kEnding)) path.resize(path.size() - kEnding.size());
+  path += ".failed.safetensors";
+  try {
+    check_binary_output("-o", path, inputs_of(options));
+    save_model(path, model);
+  } catch (const Error&) {
+    return "";  // what failed first is what counts
+  }
+  return fmt::format("; the kept weights are saved in {}", path);
+}
+
 FitResult run_fit(const TrainOptions& options, const Prepared& data, Model& model,
                   const FitOptions& how) {
   auto parameters = std::make_shared<Parameters>();
@@ -133,9 +154,8 @@ FitResult run_fit(const TrainOptions& options, const Prepared& data, Model& mode
     return result;
   } catch (const NonFiniteError& error) {
     take_weights(model, *parameters);
-    save_model(options.output, model);
-    throw NonFiniteError(fmt::format("{}; they are saved in {}", error.what(), options.output),
-                         error.step, error.node, error.nan_count, error.inf_count);
+    throw NonFiniteError(error.what() + saved_beside(options, model), error.step, error.node,
+                         error.nan_count, error.inf_count);
   }
 }
 
@@ -153,11 +173,9 @@ void train(const TrainOptions& options) {
   if (!options.model.empty()) {
     asked = parsed("--model", [&] { return Sequential::parse(options.model); });
   }
-  {
-    // A place that cannot be written is better known before training.
-    const AtomicFile probe(options.output);
-  }
-  const Prepared data = prepare(options.data);
+  check_binary_output("-o", options.output, inputs_of(options));
+  const Prepared data =
+      stage("reading " + options.data.table.data, [&] { return prepare(options.data); });
   const std::int64_t rows = data.train.x.shape()[0];
   const Shape example = data.encoder.example_shape();
   const auto classes = static_cast<std::int64_t>(data.train.classes.size());
@@ -176,14 +194,22 @@ void train(const TrainOptions& options) {
   Shape one = example;
   one.insert(one.begin(), 1);
   gradient_step(network, one, classes);  // a network that does not fit is refused here
+  // A disk that is full, and names that no model file can hold, are better known before training.
+  for (const ParameterInfo& info : network.parameters(example)) {
+    model.parameters.insert_or_assign(info.name, Tensor(DType::kF32, info.shape));
+  }
+  check_saving(options.output, model);
   if (!options.quiet) announce(options, data, model, how);
-  const FitResult result = run_fit(options, data, model, how);
+  const FitResult result = stage("training", [&] { return run_fit(options, data, model, how); });
   const bool tested = result.validation.rows > 0;
   const std::string outcome =
-      tested ? metrics_text(result.validation, data.encoder)
-             : metrics_text(
-                   measure(network, apply_model(model, data.train.x, options.threads), data.train),
-                   data.encoder);
+      tested
+          ? metrics_text(result.validation, data.encoder)
+          : metrics_text(
+                measure(network,
+                        apply_model(model, data.train.x, options.threads, options.data.table.data),
+                        data.train),
+                data.encoder);
   model.training[tested ? "test" : "train"] = outcome;
   save_model(options.output, model);
   if (options.quiet) return;
@@ -264,7 +290,10 @@ Command train_command() {
           .run =
               [options](Arguments& arguments) {
                 const std::string data = options->data.table.data;
-                if (is_toml(data)) read_toml(arguments, data);
+                if (is_toml(data)) {
+                  options->toml = data;
+                  read_toml(arguments, data);
+                }
                 train(*options);
               },
           .footer = "Layers:\n" + layer_reference()};

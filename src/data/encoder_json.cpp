@@ -21,14 +21,42 @@ Encoder::Kind kind_of(const std::string& name) {
   throw std::domain_error("unknown rows of \"" + name + '"');
 }
 
-Json json_of(const Scaling& scaling) { return {scaling.mean, scaling.scale}; }
-
-Scaling scaling_of(const Json& pair) {
-  const Scaling scaling{pair.at(0).get<double>(), pair.at(1).get<double>()};
+// JSON has no infinity; a model file with one could never be read again.
+Json json_of(const Scaling& scaling, const std::string& column) {
   if (!std::isfinite(scaling.mean) || !std::isfinite(scaling.scale) || scaling.scale == 0) {
-    throw std::domain_error("a scale that is zero or not finite");
+    throw DataError(
+        "column \"" + column +
+        "\": its scale is zero or not finite; its numbers are too large or too far apart");
+  }
+  return {scaling.mean, scaling.scale};
+}
+
+Scaling scaling_of(const Json& pair, const std::string& column) {
+  Scaling scaling;
+  try {
+    scaling = {pair.at(0).get<double>(), pair.at(1).get<double>()};
+  } catch (const JsonError& error) {
+    throw std::domain_error("column \"" + column + "\": its mean and scale: " + error.what());
+  }
+  if (!std::isfinite(scaling.mean) || !std::isfinite(scaling.scale) || scaling.scale == 0) {
+    throw std::domain_error("column \"" + column + "\": a scale that is zero or not finite");
   }
   return scaling;
+}
+
+Shape shape_of(const Json& extents) {
+  Shape shape = extents.get<Shape>();
+  constexpr std::int64_t kMost = std::int64_t{1} << 28;
+  const bool good =
+      std::all_of(shape.begin(), shape.end(), [](std::int64_t n) { return n >= 1 && n <= kMost; });
+  if (!good) throw std::domain_error("an example of shape " + to_string(shape));
+  return shape;
+}
+
+std::vector<std::string> names_of(const Json& names, const std::string& column) {
+  std::vector<std::string> texts = names.get<std::vector<std::string>>();
+  if (texts.empty()) throw std::domain_error("column \"" + column + "\" has no values");
+  return texts;
 }
 
 }  // namespace
@@ -39,7 +67,7 @@ std::string Encoder::to_json() const {
   if (classifies) {
     target.set("classes", classes_);
   } else {
-    target.set("scaling", json_of(target_scaling_));
+    target.set("scaling", json_of(target_scaling_, target_));
   }
   Json json = {{"version", kVersion},
                {"task", classifies ? "classification" : "regression"},
@@ -55,7 +83,7 @@ std::string Encoder::to_json() const {
     if (feature.kind == ColumnKind::kText) {
       entry.set("categories", feature.categories);
     } else {
-      entry.set("scaling", json_of(feature.scaling));
+      entry.set("scaling", json_of(feature.scaling, feature.column));
       entry.set("indicates_missing", feature.indicates_missing);
     }
     features.push_back(entry);
@@ -84,16 +112,17 @@ Encoder Encoder::from_json(const std::string& text, const std::string& source) {
     encoder.target_ = target.at("column").get<std::string>();
     encoder.target_place_ = target.at("place").get<std::size_t>();
     if (encoder.task_ == Task::kClassification) {
-      encoder.classes_ = target.at("classes").get<std::vector<std::string>>();
+      encoder.classes_ = names_of(target.at("classes"), encoder.target_);
     } else {
-      encoder.target_scaling_ = scaling_of(target.at("scaling"));
+      encoder.target_scaling_ = scaling_of(target.at("scaling"), encoder.target_);
     }
     if (json.contains("of")) {
       if (encoder.task_ != Task::kClassification) throw std::domain_error("no classes");
       const Kind kind = kind_of(json.at("of").get<std::string>());
-      const Shape example = json.at("example").get<Shape>();
+      const Shape example = shape_of(json.at("example"));
       if (kind == Kind::kImages) return of_images(example, std::move(encoder.classes_));
-      return of_characters(kind, std::move(encoder.classes_), example.at(0));
+      if (example.size() != 1) throw std::domain_error("characters in more than one dimension");
+      return of_characters(kind, std::move(encoder.classes_), example[0]);
     }
     encoder.table_width_ = json.at("columns").get<std::size_t>();
     encoder.missing_ = json.at("missing").get<std::vector<std::string>>();
@@ -105,13 +134,14 @@ Encoder Encoder::from_json(const std::string& text, const std::string& source) {
       places_fit = places_fit && feature.place < encoder.table_width_;
       if (entry.contains("categories")) {
         feature.kind = ColumnKind::kText;
-        feature.categories = entry.at("categories").get<std::vector<std::string>>();
+        feature.categories = names_of(entry.at("categories"), feature.column);
         std::sort(feature.categories.begin(), feature.categories.end());
       } else {
-        feature.scaling = scaling_of(entry.at("scaling"));
+        feature.scaling = scaling_of(entry.at("scaling"), feature.column);
         feature.indicates_missing = entry.at("indicates_missing").get<bool>();
       }
     }
+    if (encoder.features_.empty()) throw std::domain_error("no column besides the target");
     if (!places_fit) throw std::domain_error("a column's place lies outside the table");
   } catch (const std::exception& error) {
     throw FileError(source + ": the encoder cannot be read: " + error.what(), source);

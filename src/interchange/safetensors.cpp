@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "base/printable.h"
 #include "chainrule/error.h"
+#include "interchange/safetensors_file.h"
 
 namespace chainrule {
 namespace {
@@ -286,15 +287,20 @@ SafeTensors load_safetensors(const std::string& path) {
   return parse_safetensors(read_file(path, {.most = kLargestFile, .begins = begins}), path);
 }
 
-void save_safetensors(const std::string& path, const std::map<std::string, Tensor>& tensors,
-                      const std::map<std::string, std::string>& metadata) {
+void write_safetensors(AtomicFile& file, const std::map<std::string, Tensor>& tensors,
+                       const std::map<std::string, std::string>& metadata) {
   const std::vector<const Named*> order = in_file_order(tensors);
   const std::string header = header_text(order, metadata);
   const std::uint64_t length = header.size();
-  AtomicFile file(path);
   file.write(std::as_bytes(std::span(&length, 1)));
   file.write(std::as_bytes(std::span(header)));
   for (const Named* named : order) file.write({named->second.data(), named->second.bytes()});
+}
+
+void save_safetensors(const std::string& path, const std::map<std::string, Tensor>& tensors,
+                      const std::map<std::string, std::string>& metadata) {
+  AtomicFile file(path);
+  write_safetensors(file, tensors, metadata);
   file.commit();
 }
 

@@ -223,8 +223,8 @@ class Training {
     last_good_ = parameters_->tensors();
     if (predictor_) {
       if (used_) take_averages();
-      progress_.validation =
-          measure(model_, (*predictor_)(validation_->x, validation_->lengths), *validation_);
+      progress_.validation = measured(model_, (*predictor_)(validation_->x, validation_->lengths),
+                                      *validation_, "validation", progress_.step);
     }
   }
 
@@ -284,11 +284,21 @@ class Training {
     const std::string kept = number == 1
                                  ? "the initial weights are kept"
                                  : fmt::format("the weights of step {} are kept", number - 1);
-    throw NonFiniteError(
-        fmt::format("step {}: the {} is not finite{}; {}; lower the learning rate (--lr) or limit "
-                    "the gradients (--clip-norm)",
-                    number, what, cause, kept),
-        number, node.name, node.nans, node.infs);
+    throw NonFiniteError(fmt::format("step {}: the {} is not finite{}; {}; {}", number, what, cause,
+                                     kept, remedy(step, std::move(feed))),
+                         number, node.name, node.nans, node.infs);
+  }
+
+  // With the first weights and without a learning rate nothing is left of the training but its
+  // data.
+  std::string remedy(const Step& step, TensorMap feed) const {
+    const TensorMap first = initialize(model_, example_shape(), options_.seed, options_.init);
+    for (const auto& [name, tensor] : first) feed.insert_or_assign(name, tensor);
+    feed.insert_or_assign("lr", Tensor(DType::kF32, {}));
+    if (!first_non_finite(*step.graph, feed)) {
+      return "lower the learning rate (--lr) or limit the gradients (--clip-norm)";
+    }
+    return cause_before_training(feed.at("x"), feed.at("target"), first);
   }
 
   const Sequential& model_;

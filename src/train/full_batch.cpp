@@ -11,6 +11,7 @@
 #include "base/format.h"
 #include "chainrule/error.h"
 #include "train/lengths.h"
+#include "train/non_finite.h"
 
 namespace chainrule {
 namespace {
@@ -186,24 +187,36 @@ FitResult fit_full_batch(const Sequential& model, const std::shared_ptr<Paramete
   progress.epochs = progress.steps = options.epochs;
   for (bool goes_on = true; goes_on && progress.step < options.epochs;) {
     const std::vector<double> before = x;
+    const TensorMap good = parameters->tensors();
     try {
       goes_on = lbfgs.step(function, x);
     } catch (...) {
       loss.set_numbers(before);
       if (progress.step > 0 || !std::isinf(lbfgs.value())) throw;
       throw NonFiniteError(
-          "the loss is not finite where training begins; the initial weights are kept", 1, "", 0,
-          0);
+          fmt::format(
+              "the loss is not finite where training begins; the initial weights are kept; {}",
+              cause_before_training(train.x, train.y, parameters->tensors())),
+          1, "", 0, 0);
     }
     loss.set_numbers(x);
     progress.step = ++progress.epoch;
+    // Running statistics are not among the numbers that the line search looks at.
+    if (!all_finite(parameters->tensors())) {
+      for (const auto& [name, tensor] : good) parameters->set(name, tensor);
+      throw NonFiniteError(
+          fmt::format("step {}: the weights or running statistics are not finite; {}",
+                      progress.step, cause_before_training(train.x, train.y, {})),
+          progress.step, "", 0, 0);
+    }
     // At a minimum, what would have been the remaining steps is done.
     if (!goes_on) progress.epochs = progress.steps = progress.step;
     progress.epoch_done = true;
-    progress.training = measure(model, predict(train.x, train.lengths), train);
+    progress.training =
+        measured(model, predict(train.x, train.lengths), train, "training", progress.step);
     if (validation != nullptr && validation->x.shape()[0] > 0) {
-      progress.validation =
-          measure(model, predict(validation->x, validation->lengths), *validation);
+      progress.validation = measured(model, predict(validation->x, validation->lengths),
+                                     *validation, "validation", progress.step);
     }
     progress.rows_per_second =
         rows * static_cast<double>(lbfgs.evaluations()) / std::max(seconds(), 1e-9);

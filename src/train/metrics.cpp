@@ -43,8 +43,10 @@ Metrics of_classes(const Sequential& model, const Tensor& outputs, const Dataset
     }
     places += static_cast<double>(end - first);
   }
-  m.loss /= places;
-  m.accuracy /= places;
+  if (places > 0) {
+    m.loss /= places;
+    m.accuracy /= places;
+  }
   return m;
 }
 
@@ -157,7 +159,19 @@ Metrics measure(const Sequential& model, const Tensor& outputs, const Dataset& d
                                  to_string(classifies ? data.labels.shape() : data.y.shape()),
                                  to_string(shape)));
   }
-  return classifies ? of_classes(model, outputs, data) : of_values(outputs, data);
+  const Metrics m = classifies ? of_classes(model, outputs, data) : of_values(outputs, data);
+  if (!std::isfinite(m.loss)) require_finite_outputs(outputs);
+  return m;
+}
+
+void require_finite_outputs(const Tensor& outputs) {
+  const std::span<const float> values = outputs.values<float>();
+  const auto bad =
+      std::find_if(values.begin(), values.end(), [](float v) { return !std::isfinite(v); });
+  if (bad == values.end()) return;
+  const auto in_a_row = static_cast<std::ptrdiff_t>(values.size()) / outputs.shape()[0];
+  throw DataError(fmt::format("row {}: the network's output is not finite",
+                              (bad - values.begin()) / in_a_row + 1));
 }
 
 }  // namespace chainrule

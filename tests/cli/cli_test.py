@@ -352,10 +352,11 @@ class Files(Case):
 
     def test_a_loss_that_is_not_finite_keeps_the_last_good_weights(self):
         self.fail_with(1, "step 2: the loss is not finite: ", " NaN and ", " Inf", "of layer ",
-                       "the weights of step 1 are kept", "--clip-norm", "saved in m",
-                       run=["train", "iris", "--quiet", "--optimizer", "sgd", "--lr", "1e30", "-o", "m"],
-                       leaves=["m"])
-        self.assertIn("accuracy", self.succeed("evaluate", "m", "iris"))
+                       "the weights of step 1 are kept", "--clip-norm", "saved in m.failed.safetensors",
+                       run=["train", "iris", "--quiet", "--optimizer", "sgd", "--lr", "1e30", "-o",
+                            "m.safetensors"],
+                       leaves=["m.failed.safetensors"])
+        self.assertIn("accuracy", self.succeed("evaluate", "m.failed.safetensors", "iris"))
 
 
 if __name__ == "__main__":

@@ -1,35 +1,21 @@
 #include "chainrule/model.h"
 
 #include <doctest/doctest.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <limits>
+#include <sstream>
+#include <utility>
 
 #include "chainrule/error.h"
 #include "chainrule/safetensors.h"
+#include "support/folder.h"
 
 using namespace chainrule;
 
 namespace {
-
-// A folder that goes away with the test.
-class Folder {
- public:
-  Folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "chainrule-XXXXXX").string();
-    REQUIRE(mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~Folder() { std::filesystem::remove_all(path_); }
-  std::string operator/(const char* name) const { return (path_ / name).string(); }
-
- private:
-  std::filesystem::path path_;
-};
 
 Model iris_model() {
   const Table table = builtin("iris");
@@ -68,11 +54,132 @@ TEST_CASE("a model file gives back the same model") {
   CHECK(loaded.network == model.network);
   CHECK(loaded.input == model.input);
   CHECK(loaded.training == model.training);
+  CHECK(loaded.verified);
   CHECK(loaded.encoder.to_json() == model.encoder.to_json());
   REQUIRE(loaded.parameters.size() == 4);
   for (const auto& [name, tensor] : model.parameters) {
     CHECK(std::ranges::equal(loaded.parameters.at(name).values<float>(), tensor.values<float>()));
   }
+}
+
+TEST_CASE("a model file is checked against its digest; one without is read, and says so") {
+  const Folder folder;
+  const std::string path = folder / "m.safetensors";
+  save_model(path, iris_model());
+  CHECK(load_model(path).verified);
+  SafeTensors file = load_safetensors(path);
+  file.metadata["training"] = "{\"epochs\":\"4\"}";
+  save_safetensors(path, file.tensors, file.metadata);
+  CHECK(contains(refusal(path), "do not match the digest"));
+  file.metadata.erase("chainrule.digest");
+  save_safetensors(path, file.tensors, file.metadata);
+  CHECK_FALSE(load_model(path).verified);
+  CHECK_FALSE(iris_model().verified);
+}
+
+TEST_CASE("the digest is one of the contents, however another program lays them out") {
+  const Folder folder;
+  const std::string path = folder / "m.safetensors";
+  save_model(path, iris_model());
+  std::ostringstream bytes;
+  bytes << std::ifstream(path, std::ios::binary).rdbuf();
+  std::string text = bytes.str();
+  text.insert(9, 8, ' ');  // blanks behind the header's "{"
+  text[0] = static_cast<char>(text[0] + 8);
+  REQUIRE(static_cast<unsigned char>(text[0]) >= 8);
+  std::ofstream(path, std::ios::binary) << text;
+  CHECK(load_model(path).verified);
+}
+
+TEST_CASE("every flipped bit of a model file is refused or changes nothing") {
+  const Folder folder;
+  const std::string path = folder / "m.safetensors";
+  Model model = iris_model();
+  model.network = Sequential::parse("linear 3");
+  model.parameters = initialize(model.network, {4}, 1);
+  save_model(path, model);
+  std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
+  const auto size = static_cast<std::streamoff>(std::filesystem::file_size(path));
+  const auto put = [&](std::streamoff at, char byte) {
+    file.seekp(at);
+    file.put(byte);
+    file.flush();
+  };
+  const auto is_the_same = [&](const Model& loaded) {
+    return loaded.network == model.network && loaded.input == model.input &&
+           loaded.training == model.training &&
+           loaded.encoder.to_json() == model.encoder.to_json() &&
+           std::ranges::all_of(model.parameters, [&](const auto& entry) {
+             return std::ranges::equal(loaded.parameters.at(entry.first).template values<float>(),
+                                       entry.second.template values<float>());
+           });
+  };
+  std::int64_t refused = 0;
+  std::int64_t harmless = 0;
+  for (std::streamoff at = 0; at < size; ++at) {
+    file.seekg(at);
+    const char whole = static_cast<char>(file.get());
+    for (int bit = 0; bit < 8; ++bit) {
+      put(at, static_cast<char>(whole ^ (1 << bit)));
+      try {
+        const bool same = is_the_same(load_model(path));
+        if (!same) FAIL_CHECK("bit ", bit, " of byte ", at, " changes the model");
+        ++harmless;
+      } catch (const FileError&) {
+        ++refused;
+      }
+    }
+    put(at, whole);
+  }
+  CHECK(refused + harmless == 8 * size);
+  // What may differ is where blanks stand and the name under which the digest is looked for.
+  CHECK(harmless < 200);
+  CHECK(load_model(path).verified);
+}
+
+TEST_CASE("what load_model would refuse is not written, and what stood there stays") {
+  const Folder folder;
+  const std::string path = folder / "m.safetensors";
+  save_model(path, iris_model());
+  const auto refused = [&](auto change, const std::string& part) {
+    Model bad = iris_model();
+    change(bad);
+    for (const auto& save : {save_model, check_saving}) {
+      try {
+        save(path, bad);
+        FAIL_CHECK("written: ", part);
+      } catch (const Error& error) {
+        CHECK(contains(error.what(), part));
+      }
+    }
+    CHECK(load_model(path).parameters.size() == 4);
+    CHECK(folder.files() == 1);
+  };
+  refused(
+      [](Model& m) {
+        m.network = Sequential::parse("linear 5, relu, linear 2");
+        m.parameters = initialize(m.network, {4}, 1);
+      },
+      "the network gives [2] a row, the target needs [3]");
+  refused([](Model& m) { m.network = Sequential::parse("linear 6, relu, linear 3"); },
+          "expected f32 [4, 6], got f32 [4, 5]");
+  refused([](Model& m) { m.input = {5}; }, "the encoder gives rows of [4], the network takes [5]");
+  refused([](Model& m) { m.parameters.erase("1.bias"); }, "no parameter 1.bias");
+  refused([](Model& m) { m.parameters.at("1.bias") = Tensor(DType::kF64, {5}); },
+          "expected f32 [5], got f64 [5]");
+  refused(
+      [](Model& m) {
+        m.parameters.at("1.bias").values<float>()[0] = std::numeric_limits<float>::infinity();
+      },
+      "1.bias holds NaN or infinity");
+  refused([](Model& m) { m.training["data"] = "caf\xE9"; }, "expected names and options in UTF-8");
+}
+
+TEST_CASE("a rehearsal of saving leaves nothing") {
+  const Folder folder;
+  check_saving(folder / "m.safetensors", iris_model());
+  CHECK(folder.files() == 0);
+  CHECK_THROWS_AS(check_saving(folder / "none/m", iris_model()), FileError);
 }
 
 TEST_CASE("what is no model of ours is refused by name") {
@@ -95,7 +202,8 @@ TEST_CASE("a model file whose parts do not fit together is refused") {
   const Folder folder;
   const std::string path = folder / "m.safetensors";
   save_model(path, iris_model());
-  const SafeTensors good = load_safetensors(path);
+  SafeTensors good = load_safetensors(path);
+  good.metadata.erase("chainrule.digest");
   const auto refused = [&](auto change, const std::string& part) {
     SafeTensors bad = good;
     change(bad);
@@ -106,6 +214,10 @@ TEST_CASE("a model file whose parts do not fit together is refused") {
   refused([](SafeTensors& f) { f.metadata.erase("encoder"); }, "the metadata lack \"encoder\"");
   refused([](SafeTensors& f) { f.metadata["encoder"] = "{"; }, path);
   refused([](SafeTensors& f) { f.metadata["input"] = "[5]"; }, "the encoder gives rows of [4]");
+  for (const char* input : {"[0]", "[-4]", "[4.5]", "[1e300]", "[4294967296]", "[65536,65536]"}) {
+    CAPTURE(input);
+    refused([&](SafeTensors& f) { f.metadata["input"] = input; }, "the file is damaged");
+  }
   refused([](SafeTensors& f) { f.metadata["input"] = "x"; }, "the file is damaged");
   refused([](SafeTensors& f) { f.metadata["labels"] = "[\"a\"]"; }, "labels");
   refused([](SafeTensors& f) { f.metadata["network"] = "linear 5, rellu, linear 3"; },
