@@ -64,8 +64,8 @@ Value dropping_attention(const LayerScope& scope, Value q, Value k, Value v,
     const Value s = reshape(arange(q.graph(), shape[3]), {1, 1, 1, shape[3]});
     keep(less_equal(broadcast_to(s, shape), broadcast_to(t, shape)));
   }
-  Value mask;
-  if (options.mask) keep(mask = reshape(options.mask, {shape[0], 1, 1, shape[3]}));
+  const Value mask = options.mask ? reshape(options.mask, {shape[0], 1, 1, shape[3]}) : Value();
+  if (mask) keep(mask);
   Value weights = softmax(scores);
   // A row that may read nothing has weights 0, not equal ones.
   if (mask) weights = weights * broadcast_to(mask, shape);
