@@ -38,20 +38,23 @@ struct AttentionOptions {
 Value attention(Value q, Value k, Value v, AttentionOptions options = {});
 
 /// Turns pairs of features by an angle that grows with the row's place, so that q·k depends on the
-/// distance of the two rows.
+/// distance of the two rows. Feature i of the first half goes with feature i of the second:
 ///
-///     (y₂ᵢ, y₂ᵢ₊₁) = rotation by t·base^(−2i/D) of (x₂ᵢ, x₂ᵢ₊₁), the pairs taken as (i, i + D/2)
+///     y[t, i]     = x[t, i]·cos a − x[t, h + i]·sin a
+///     y[t, h + i] = x[t, i]·sin a + x[t, h + i]·cos a,   a = t·base^(−i/h),  h = D/2,  i < h
 ///
 /// x: [..., T, D], D even    y: [..., T, D]
-/// Source: Su et al., 2021.
+/// Source: Su et al., 2021, whose pairs are neighbours (2i, 2i + 1); halves are what GPT-NeoX and
+/// LLaMA as published take. The two differ by an order of the features, which W_q and W_k learn.
 Value rotary(Value x, double base = 10000);
 
-/// Fixed sines and cosines of a row's place, one wavelength for each pair of features.
+/// Fixed sines and cosines of a row's place, one wavelength for each pair of features: sines in the
+/// first half, cosines in the second.
 ///
-///     y[t, 2i] = sin(t / 10000^(2i/D)),  y[t, 2i + 1] = cos(…), all sines first
+///     y[t, i] = sin a,  y[t, h + i] = cos a,   a = t·10000^(−i/h),  h = D/2,  i < h
 ///
 /// → [T, D], D even
-/// Source: Vaswani et al., 2017.
+/// Source: Vaswani et al., 2017, who let sines and cosines take turns.
 Value sinusoidal_positions(Graph& graph, std::int64_t length, std::int64_t features);
 
 }  // namespace chainrule

@@ -271,8 +271,10 @@ struct Split {
 Split split(std::int64_t rows, double fraction, std::uint64_t seed,
             std::span<const std::int32_t> strata = {});
 
-/// What to do with the rows that do not fill a last batch.
-enum class LastBatch : std::uint8_t { kKeep, kDrop };
+/// What to do with the rows that do not fill a last batch. kJoinOne keeps them, but a single row
+/// joins the batch before it, for networks that cannot learn from one row: see
+/// Sequential::least_batch.
+enum class LastBatch : std::uint8_t { kKeep, kDrop, kJoinOne };
 
 /// Deals row indices out in batches, in an order that depends only on (seed, epoch).
 ///
@@ -292,7 +294,8 @@ class Batches {
   /// Batches in an epoch.
   std::int64_t count() const;
 
-  /// The rows of one batch, valid until the next start_epoch. The last may be short with kKeep.
+  /// The rows of one batch, valid until the next start_epoch. The last may be short with kKeep and
+  /// kJoinOne, or have one row more with kJoinOne.
   ///
   /// requires  0 ≤ batch < count().
   std::span<const std::int64_t> operator[](std::int64_t batch) const;

@@ -102,7 +102,9 @@ Phrase global_max_pool();
 Phrase global_average_pool();
 
 /// y = γ ⊙ (x − μ)/√(σ² + ε) + β for each feature, with μ and σ² of the batch in training, and in
-/// prediction the running ones, which move by `momentum` a step.  Source: Ioffe & Szegedy, 2015.
+/// prediction the running ones, which move by `momentum` a step. σ² divides by n, the numbers of a
+/// feature in the batch; the running one follows σ²·n/(n − 1), the unbiased variance, as in
+/// PyTorch. Training needs n ≥ 2.  Source: Ioffe & Szegedy, 2015.
 Phrase batch_norm(double momentum = 0.1);
 /// The same with μ and σ² of each row of features.  Source: Ba et al., 2016.
 Phrase layer_norm();
@@ -147,7 +149,7 @@ Phrase identity();
 namespace layers {
 struct AttentionLayer {
   bool causal = false;  // a step reads those before it and itself
-  bool rotary = false;  // queries and keys are turned by their places
+  bool rotary = false;  // queries and keys are turned by their places: rotary() in attention.h
   bool memory = false;  // keys and values are made of BuildOptions::memory, not of x
   double dropout = 0;   // of the weights by which steps are read, in training
   bool bias = true;
@@ -157,7 +159,7 @@ struct AttentionLayer {
 Phrase attention(std::int64_t heads, const AttentionLayer& options = {});
 /// y[t] = x[t] + w[t], w: [length, C] learned; sequences may be shorter.
 Phrase positions(std::int64_t length);
-/// y[t] = x[t] + sines and cosines of t.
+/// y[t] = x[t] + sines and cosines of t, as sinusoidal_positions() in attention.h has them.
 Phrase sinusoidal_positions();
 
 /// What encoder and decoder blocks have in common.
@@ -225,7 +227,11 @@ struct BuiltLayer {
 /// A network as nodes of a graph.
 struct Network {
   Value output;
-  std::vector<Value> trained;  // the parameters that an optimiser is to change
+  /// With BuildOptions::lengths: true when the output's axis 1 is the steps that they count, and
+  /// not something that a layer has made since.
+  bool output_is_sequence = false;
+  std::int64_t least_batch = 1;  // rows that a batch must have in training: see Sequential
+  std::vector<Value> trained;    // the parameters that an optimiser is to change
   std::vector<ParameterInfo> parameters;
   std::vector<Value> layer_outputs;  // one for each layer of the list
   std::vector<BuiltLayer> layers;    // nested ones too, each behind the one that holds it
@@ -268,6 +274,10 @@ class Sequential {
 
   /// The shape of one output (without the batch axis) for examples of shape `input`.
   Shape output_shape(const Shape& input) const;
+
+  /// How many rows a batch must have in training: 2 where batch_norm would see one number of a
+  /// feature in a batch of one row, which has no variance; else 1.
+  std::int64_t least_batch(const Shape& input) const;
 
   /// A table: each layer with its output shape and its number of parameters; below a layer stand
   /// those that it holds.

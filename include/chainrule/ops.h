@@ -41,13 +41,16 @@ Value operator/(Value a, double b);
 Value operator/(double a, Value b);
 /// y = −x.  gradient dx = −dy.
 Value operator-(Value x);
-/// y = aᵇ.  gradient da = dy ⊙ b ⊙ aᵇ⁻¹, db = dy ⊙ y ⊙ log a.
+/// y = aᵇ.  gradient da = dy ⊙ b ⊙ aᵇ⁻¹, db = dy ⊙ y ⊙ log a; where a = 0, da = 0 for b = 0 and
+/// db = 0 for b ≥ 0.
 Value pow(Value a, Value b);
 Value pow(Value a, double b);
-/// y = max(a, b) elementwise.  gradient da = dy ⊙ [a > b], db = dy ⊙ [a ≤ b].
+/// y = max(a, b) elementwise.  gradient dy to the larger, half of it to each where a = b; for
+/// max(x, c) with a number c, dx = dy ⊙ [x > c].
 Value maximum(Value a, Value b);
 Value maximum(Value a, double b);
-/// y = min(a, b) elementwise.  gradient da = dy ⊙ [a < b], db = dy ⊙ [a ≥ b].
+/// y = min(a, b) elementwise.  gradient dy to the smaller, half of it to each where a = b; for
+/// min(x, c) with a number c, dx = dy ⊙ [x ≤ c].
 Value minimum(Value a, Value b);
 Value minimum(Value a, double b);
 
@@ -70,8 +73,13 @@ Value where(Value condition, Value a, Value b);
 
 /// y = eˣ.  gradient dx = dy ⊙ y.
 Value exp(Value x);
+/// y = eˣ − 1, exact to the last digits near 0 too.  gradient dx = dy ⊙ eˣ.
+Value expm1(Value x);
 /// y = ln x; −∞ at 0, NaN below.  gradient dx = dy / x.
 Value log(Value x);
+/// y = ln(1 + x), exact to the last digits near 0 too; −∞ at −1, NaN below.
+/// gradient  dx = dy / (1 + x).
+Value log1p(Value x);
 /// y = √x; NaN below 0.  gradient dx = dy / 2y.
 Value sqrt(Value x);
 /// y = |x|.  gradient dx = dy ⊙ sign x.
@@ -89,9 +97,10 @@ Value square(Value x);
 
 /// y = max(x, 0).  gradient dx = dy ⊙ [x > 0].
 Value relu(Value x);
-/// y = x where x > 0, else slope·x.
+/// y = x where x > 0, else slope·x.  gradient dx = dy where x > 0, else slope·dy.
 Value leaky_relu(Value x, double slope = 0.01);
-/// y = x where x > 0, else alpha·(eˣ − 1).  Source: Clevert et al., 2015.
+/// y = x where x > 0, else alpha·(eˣ − 1).  gradient dx = dy where x > 0, else dy ⊙ alpha·eˣ.
+/// Source: Clevert et al., 2015.
 Value elu(Value x, double alpha = 1.0);
 /// y = 1 / (1 + e⁻ˣ), without overflow.  gradient dx = dy ⊙ y ⊙ (1 − y).
 Value sigmoid(Value x);
@@ -280,7 +289,7 @@ struct RmspropOptions {
   double momentum = 0.0;
   double weight_decay = 0.0;
 };
-/// s' = ρs + (1 − ρ)g²;  centred: a' = ρa + (1 − ρ)g, d = s' − a'², else d = s';
+/// s' = ρs + (1 − ρ)g²;  centred: a' = ρa + (1 − ρ)g, d = max(s' − a'², 0), else d = s';
 /// u = g/(√d + ε);  momentum: v' = μv + u, w' = w − lr·v', else w' = w − lr·u.
 /// `states` holds s, then a when centred, then v with momentum.  Source: Tieleman & Hinton, 2012.
 std::vector<Value> rmsprop_update(Value w, std::vector<Value> states, Value g, Value lr,
@@ -357,7 +366,7 @@ struct MuonOptions {
 /// For matrices [R, C]; of other parameters the last axis is C and the others together are R.
 ///
 ///     m' = μm + (1 − μ)g;  u = m'  (Nesterov: (1 − μ)g + μm');
-///     X = u/‖u‖, then `steps` times X ← aX + (bA + cA²)X, A = XXᵀ
+///     X = u/max(‖u‖, 1e-7), then `steps` times X ← aX + (bA + cA²)X, A = XXᵀ
 ///     w' = w − lr·(0.2·√max(R, C)·X + decay·w)
 ///
 /// with a, b, c = 3.4445, −4.7750, 2.0315: X comes near the orthogonal matrix nearest to u. The

@@ -174,9 +174,9 @@ class Lbfgs {
 ///
 /// s counts steps from 0 and T is their number, both without the warm-up. All but one_cycle take
 /// warmup=W: over the first W steps the factor rises as (s + 1)/W. `every` and `warmup` below 1 are
-/// fractions of all steps.
-/// Source: Loshchilov & Hutter, 2016 (cosine); Smith & Topin, 2017 (one cycle); Goyal et al., 2017
-/// (warm-up).
+/// fractions of all steps. A warm-up longer than the training is cut to it, so that the last step
+/// has the full rate, and of a schedule nothing is left. Source: Loshchilov & Hutter, 2016
+/// (cosine); Smith & Topin, 2017 (one cycle); Goyal et al., 2017 (warm-up).
 class Schedule {
  public:
   /// The constant schedule.

@@ -46,12 +46,14 @@ struct StepOptions {
 /// there, the state that a row ends with is the one after its last step, and of the labels [B, T]
 /// those behind the end count neither in the loss, which is the mean over the others, nor in
 /// `correct`. Layers that take each step by itself need nothing; those that join steps and know no
-/// lengths (conv1d, pooling, flatten, batch_norm, group_norm) are refused where there is still a T.
-/// A run throws DataError for a length that is not in 0 … T.
-/// throws  ShapeError when the network does not give one output a class, and for lengths where
+/// lengths (conv1d, pooling, flatten, batch_norm, group_norm) are refused while the steps are
+/// there. A recurrent layer without `sequence` uses them up: whatever a reshape behind it makes of
+/// its states are no steps, all of it counts, and another recurrent layer goes over all of it. A
+/// run throws DataError for a length that is not in 0 … T. throws  ShapeError when the network does
+/// not give one output a class, and for lengths where
 ///         there is no T or a layer would mix padding in; UsageError for label smoothing without
-///         classes, for mixup of whole numbers or with lengths, and for lengths that no layer and
-///         no label looks at.
+///         classes, for mixup of whole numbers or with lengths, and for lengths of steps
+///         that are the network's outputs themselves.
 ///
 /// Example:  Program step(*training_step(model, {32, 784}, 10), parameters, {.guard = "loss"});
 std::unique_ptr<Graph> training_step(const Sequential& model, const Shape& input,
@@ -120,7 +122,7 @@ class Predictor {
 Tensor probabilities(const Sequential& model, Tensor outputs);
 
 /// requires  outputs: [rows of data, classes or values], or [rows, T, classes] for labels [rows,
-///           T], of which those behind a row's length do not count.
+///           T], of which those behind a row's length do not count. With lengths, data.x too.
 /// throws    ShapeError when outputs and targets do not match; what require_finite_outputs throws
 ///           where the loss is not finite.
 Metrics measure(const Sequential& model, const Tensor& outputs, const Dataset& data);

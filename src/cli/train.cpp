@@ -191,9 +191,9 @@ void train(const TrainOptions& options) {
   model.input = example;
   model.encoder = data.encoder;
   model.training = record(options, how, data);
-  Shape one = example;
-  one.insert(one.begin(), 1);
-  gradient_step(network, one, classes);  // a network that does not fit is refused here
+  Shape batch = example;
+  batch.insert(batch.begin(), std::min(how.batch, rows));
+  gradient_step(network, batch, classes);  // a network that does not fit is refused here
   // A disk that is full, and names that no model file can hold, are better known before training.
   for (const ParameterInfo& info : network.parameters(example)) {
     model.parameters.insert_or_assign(info.name, Tensor(DType::kF32, info.shape));
@@ -258,7 +258,8 @@ Command train_command() {
          {{.name = "--schedule",
            .value = &options->schedule,
            .help = "Of the learning rate: constant, cosine, exponential, linear, one_cycle, step, "
-                   "with options as in \"cosine warmup=100 min=0.01\" (default: cosine)"},
+                   "with options as in \"cosine warmup=100 min=0.01\"; a warm-up longer than the "
+                   "training is cut to it (default: cosine)"},
           {.name = "--label-smoothing",
            .value = &options->label_smoothing,
            .help = "Share of each target that is spread over all classes, as in 0.1",

@@ -101,13 +101,16 @@ void Batches::start_epoch(std::uint32_t epoch) {
 
 std::int64_t Batches::count() const {
   const std::int64_t rows = static_cast<std::int64_t>(rows_.size());
-  return last_ == LastBatch::kDrop ? rows / batch_ : (rows + batch_ - 1) / batch_;
+  const bool joined = last_ == LastBatch::kJoinOne && batch_ > 1 && rows % batch_ == 1;
+  return last_ == LastBatch::kDrop || joined ? rows / batch_ : (rows + batch_ - 1) / batch_;
 }
 
 std::span<const std::int64_t> Batches::operator[](std::int64_t batch) const {
   const std::size_t first = static_cast<std::size_t>(batch * batch_);
-  const std::size_t size = std::min(static_cast<std::size_t>(batch_), order_.size() - first);
-  return std::span(order_).subspan(first, size);
+  const std::size_t left = order_.size() - first;
+  const bool takes_all = last_ != LastBatch::kDrop && batch + 1 == count();
+  return std::span(order_).subspan(
+      first, takes_all ? left : std::min(static_cast<std::size_t>(batch_), left));
 }
 
 void gather_rows(const Tensor& x, std::span<const std::int64_t> rows,

@@ -172,7 +172,7 @@ class CFile {
     std::string as_double;
     std::string as_float;
     for (const std::string function :
-         {"exp", "fabs", "log", "log1p", "pow", "sqrt", "tanh", "erf", "sin", "cos"}) {
+         {"exp", "expm1", "fabs", "log", "log1p", "pow", "sqrt", "tanh", "erf", "sin", "cos"}) {
       if (code.find("real_" + function + "(") == std::string::npos) continue;
       as_double += fmt::format("#define real_{0} {0}\n", function);
       as_float += fmt::format("#define real_{0} {0}f\n", function);

@@ -64,8 +64,12 @@ Value dropping_attention(const LayerScope& scope, Value q, Value k, Value v,
     const Value s = reshape(arange(q.graph(), shape[3]), {1, 1, 1, shape[3]});
     keep(less_equal(broadcast_to(s, shape), broadcast_to(t, shape)));
   }
-  if (options.mask) keep(reshape(options.mask, {shape[0], 1, 1, shape[3]}));
-  const Value weights = scope.drop(softmax(scores), scope.layer.real("dropout"));
+  const Value mask = options.mask ? reshape(options.mask, {shape[0], 1, 1, shape[3]}) : Value();
+  if (mask) keep(mask);
+  Value weights = softmax(scores);
+  // A row that may read nothing has weights 0, not equal ones.
+  if (mask) weights = weights * broadcast_to(mask, shape);
+  weights = scope.drop(weights, scope.layer.real("dropout"));
   return join_heads(matmul(weights, split_heads(v, options.heads)));
 }
 
@@ -76,7 +80,7 @@ struct Source {
 };
 
 Source source_of(const LayerScope& scope, Value x) {
-  if (!scope.layer.flag("memory")) return {x, scope.options.lengths};
+  if (!scope.layer.flag("memory")) return {x, scope.lengths_of(x)};
   if (scope.options.memory) {
     const Value& memory = scope.options.memory;
     if (memory.shape().size() == 3 && memory.extent(0) == x.extent(0)) {
@@ -144,7 +148,8 @@ LayerKind attention_kind() {
       .usage = "attention [heads=1] [...]",
       .meaning =
           "each step of [B, T, C] reads the others; also causal, rotary, memory, dropout=0, "
-          "bias=false, init=NAME, output_init=NAME (Vaswani et al., 2017)",
+          "bias=false, init=NAME, output_init=NAME (Vaswani et al., 2017); rotary turns feature i "
+          "of a head's first half with feature i of its second",
       .forward =
           "Every step asks with a query how well it matches the keys of the others, and reads "
           "their values by so much.",
@@ -200,7 +205,9 @@ LayerKind positions_kind() {
                  .optional = true,
                  .check = check_initializer}}},
       .usage = "positions learned length=N | positions sinusoidal",
-      .meaning = "adds to each step of [B, T, C] a row that says where it is",
+      .meaning =
+          "adds to each step of [B, T, C] a row that says where it is; sinusoidal: sines in its "
+          "first half, cosines in its second",
       .forward = "To every step a row is added that belongs to its place in the sequence.",
       .backward =
           "The gradient passes on unchanged; a learned row also takes the gradients of its place "
@@ -345,12 +352,14 @@ std::vector<LayerKind> attention_layer_kinds() {
        .backward =
            "The sums pass the gradient straight through all blocks; attention carries it from step "
            "to step on the way.",
+       .at_steps = AtSteps::kOwn,
        .build = build_transformer<false>},
       {.rule = {"transformer_decoder", transformer_options(true)},
        .usage = "transformer_decoder heads=N [layers=1] [...]",
        .meaning =
            "the same, causal, and between the two reading a memory that C++ gives; options as "
            "transformer's",
+       .at_steps = AtSteps::kOwn,
        .build = build_transformer<true>},
   };
 }

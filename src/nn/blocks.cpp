@@ -33,7 +33,11 @@ Value build_residual(LayerScope& scope, Value x) {
   const std::vector<std::vector<Phrase>>& shortcut = scope.layer.branches("shortcut");
   const Value y = scope.nested(scope.layer.branches("layers")[0], x);
   const Value past = shortcut.empty() ? x : scope.nested(shortcut[0], x, "shortcut");
-  if (y.type() == past.type()) return past + y;
+  if (y.type() == past.type()) {
+    const Value sum = past + y;
+    scope.keep_steps(past, y, sum);
+    return sum;
+  }
   throw ShapeError(fmt::format(
       "the layers give {}, but what is added to it is {}: {}", branch_shape(y), branch_shape(past),
       shortcut.empty() ? "let the layers keep the shape, or bring x into theirs with shortcut=(" +
@@ -72,10 +76,11 @@ Value build_parallel(LayerScope& scope, Value x) {
                     "padding=same and equal strides keep them");
     }
   }
-  if (!add) return results.size() == 1 ? results[0] : concatenate(results, -1);
-  Value sum = results[0];
-  for (std::size_t i = 1; i < results.size(); ++i) sum = sum + results[i];
-  return sum;
+  if (results.size() == 1) return results[0];
+  Value joined = add ? results[0] + results[1] : concatenate(results, -1);
+  for (std::size_t i = 2; add && i < results.size(); ++i) joined = joined + results[i];
+  for (const Value& result : results) scope.keep_steps(results[0], result, joined);
+  return joined;
 }
 
 Phrase layer(const std::string& text) { return Sequential::parse(text).layers().front(); }
@@ -101,6 +106,7 @@ std::vector<LayerKind> block_layer_kinds() {
            "A sum passes its gradient on unchanged, so it reaches {in} by the shortcut as it "
            "came, and by way of the layers once more. That is why deep networks can learn.",
        .suits = Suits::kInside,
+       .at_steps = AtSteps::kOwn,
        .build = build_residual},
       {.rule = {"parallel",
                 {{.name = "branches", .kind = OptionKind::kBranches, .positional = true},
@@ -115,6 +121,7 @@ std::vector<LayerKind> block_layer_kinds() {
            "Each branch gets its part of the gradient; at {in} the gradients of the branches "
            "are added up.",
        .suits = Suits::kInside,
+       .at_steps = AtSteps::kOwn,
        .build = build_parallel},
       {.rule = {"repeat",
                 {{.name = "count",
@@ -126,6 +133,7 @@ std::vector<LayerKind> block_layer_kinds() {
        .usage = "repeat COUNT (LAYERS)",
        .meaning = "the layers so many times in a row, each time with parameters of their own",
        .suits = Suits::kInside,
+       .at_steps = AtSteps::kOwn,
        .build =
            [](LayerScope& s, Value x) {
              return s.rounds(s.layer.branches("layers")[0], s.layer.integer("count"), x);

@@ -131,7 +131,7 @@ LayerKind conv2d_kind() {
       .meaning =
           "convolves [B, H, W, C]; also stride=, padding=same|valid|N, dilation=, groups=, "
           "bias=false, init=NAME",
-      .joins_steps = true,
+      .at_steps = AtSteps::kJoins,
       .build =
           [](LayerScope& s, Value x) {
             need_image(x);
@@ -145,7 +145,7 @@ LayerKind conv1d_kind() {
       .rule = {"conv1d", convolution_options("same")},
       .usage = "conv1d UNITS [KERNEL=3] [...]",
       .meaning = "convolves [B, T, C] along T; options as conv2d's",
-      .joins_steps = true,
+      .at_steps = AtSteps::kJoins,
       .build =
           [](LayerScope& s, Value x) {
             need_sequence(x);
@@ -175,7 +175,7 @@ LayerKind conv2d_transpose_kind() {
                  .check = check_initializer}}},
       .usage = "conv2d_transpose UNITS [KERNEL=2] [stride=2] [...]",
       .meaning = "the transpose of conv2d without padding: [B, H, W, C] grows by the stride",
-      .joins_steps = true,
+      .at_steps = AtSteps::kJoins,
       .build =
           [](LayerScope& s, Value x) {
             need_image(x);
@@ -224,7 +224,7 @@ LayerKind pool_kind(std::string_view name, std::string_view usage, std::string_v
       .usage = usage,
       .meaning = meaning,
       .suits = Suits::kSkip,
-      .joins_steps = true,
+      .at_steps = AtSteps::kJoins,
       .build = build_pool<pool>,
   };
 }
@@ -256,13 +256,13 @@ std::vector<LayerKind> image_layer_kinds() {
        .usage = "global_average_pool",
        .meaning = "the mean over all pixels: [B, H, W, C] becomes [B, C]",
        .suits = Suits::kSkip,
-       .joins_steps = true,
+       .at_steps = AtSteps::kJoins,
        .build = build_global<mean>},
       {.rule = {"global_max_pool", {}},
        .usage = "global_max_pool",
        .meaning = "the largest of all pixels: [B, H, W, C] becomes [B, C]",
        .suits = Suits::kSkip,
-       .joins_steps = true,
+       .at_steps = AtSteps::kJoins,
        .build = build_global<max>},
   };
 }

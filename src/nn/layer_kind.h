@@ -16,6 +16,18 @@ namespace chainrule {
 
 struct LayerKind;
 
+/// Values whose axis 1 is the steps of the sequences that BuildOptions::lengths are lengths of. It
+/// is known where that axis comes from and what each layer does to it, never guessed from shapes.
+class Sequences {
+ public:
+  void add(Value x) { values_.push_back(x); }
+  /// True when x is one of them.
+  bool contains(Value x) const;
+
+ private:
+  std::vector<Value> values_;
+};
+
 /// A network that is being built.
 struct Building {
   const BuildOptions& options;
@@ -24,6 +36,7 @@ struct Building {
   bool again = false;      // in a round of repeated layers after the first
   std::size_t depth = 0;   // of nesting
   std::size_t layers = 0;  // so far, nested ones too
+  Sequences sequences = {};
 };
 
 /// What a layer's build function is given beside its input.
@@ -65,6 +78,24 @@ class LayerScope {
   /// the places where one layer drops.
   Value drop(Value x, double rate, std::int64_t part = 0) const;
 
+  /// In training, batches must have at least so many rows.
+  ///
+  /// throws  ShapeError saying `why` when this one has not.
+  void need_rows(Value x, std::int64_t least, const std::string& why);
+
+  /// The lengths of the rows of x, i32[B]; none where x is not a sequence, or all its steps count.
+  Value lengths_of(Value x) const;
+
+  /// Says that y's axis 1 is the steps of a sequence with lengths, when x's is; the lengths are the
+  /// same. A layer whose kind is AtSteps::kOwn calls it where it keeps the steps.
+  void keep_steps(Value x, Value y);
+
+  /// For a layer that joins x and y, both [B, T, …], into z: the steps stay when they are steps in
+  /// both.
+  ///
+  /// throws  ShapeError when they are in one of them only.
+  void keep_steps(Value x, Value y, Value z);
+
   /// The layers that this one holds, one after the other. They are numbered "3.1", "3.2", …; with
   /// `part`, which tells apart several lists of one layer, "3.PART.1", "3.PART.2", …
   ///
@@ -102,6 +133,14 @@ enum class Suits {
   kInside,  // ask the layers that this one holds, then those after it
 };
 
+/// What a layer does to the steps of sequences that have lengths.
+enum class AtSteps {
+  kEach,      // every number, or every step, by itself
+  kFeatures,  // every row of the last axis by itself: steps are joined where they are that axis
+  kJoins,     // mixes steps and does not know where rows end
+  kOwn,       // the layer's build function says, or the layers that it holds
+};
+
 struct LayerKind {
   PhraseRule rule;
   std::string_view usage;    // "dropout RATE"
@@ -112,8 +151,7 @@ struct LayerKind {
   std::string_view backward = {};
   Suits suits = Suits::kXavier;
   DType input = DType::kF32;  // what it takes; flatten and reshape pass on whatever comes
-  // Mixes what stands at different steps of a sequence and does not know where its rows end.
-  bool joins_steps = false;
+  AtSteps at_steps = AtSteps::kEach;
   Value (*build)(LayerScope& scope, Value x) = nullptr;
 };
 
@@ -126,6 +164,10 @@ std::vector<LayerKind> image_layer_kinds();
 std::vector<LayerKind> norm_layer_kinds();
 std::vector<LayerKind> block_layer_kinds();
 std::vector<LayerKind> attention_layer_kinds();
+
+/// "it joins the steps of a sequence …", as a ShapeError; the caller puts the layer's name in
+/// front.
+[[noreturn]] void refuse_joined_steps();
 
 /// Refuses what is no initialiser, for the options of layers.
 void check_initializer(std::string_view word);

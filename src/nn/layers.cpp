@@ -78,6 +78,7 @@ const LayerKind kLinear{
         "A weight's gradient is the input it multiplied times the gradient of the unit it "
         "feeds, added up over the rows of the batch. Through the same weights, read the other "
         "way, the gradient goes on to {in}.",
+    .at_steps = AtSteps::kFeatures,
     .build = build_linear,
 };
 
@@ -222,6 +223,7 @@ const LayerKind kSoftmax{
     .backward =
         "What one probability gains the others lose, so the gradient of one number depends on "
         "the whole row.",
+    .at_steps = AtSteps::kFeatures,
     .build = [](LayerScope&, Value x) { return softmax(x); },
 };
 
@@ -239,6 +241,15 @@ const LayerKind kDropout{
 };
 
 // ── shape ────────────────────────────────────────────────────────────────────
+// Rows are laid out step after step, so axis 1 is what it was exactly when it is as long as it was.
+Value reshaped(LayerScope& scope, Value x, Shape shape) {
+  const Value y = reshape(x, std::move(shape));
+  const bool same = x.shape().size() > 1 && y.shape().size() > 1 && x.extent(1) == y.extent(1);
+  if (!same && scope.lengths_of(x)) refuse_joined_steps();
+  scope.keep_steps(x, y);
+  return y;
+}
+
 const LayerKind kFlatten{
     .rule = {"flatten", {}},
     .usage = "flatten",
@@ -246,10 +257,10 @@ const LayerKind kFlatten{
     .forward = "The same numbers, in one row for each example.",
     .backward = "The same gradients, put back into the old shape.",
     .suits = Suits::kSkip,
-    .joins_steps = true,
+    .at_steps = AtSteps::kOwn,
     .build =
-        [](LayerScope&, Value x) {
-          return reshape(x, {x.extent(0), -1});
+        [](LayerScope& s, Value x) {
+          return reshaped(s, x, {x.extent(0), -1});
         },
 };
 
@@ -264,7 +275,7 @@ const LayerKind kReshape{
     .forward = "The same numbers in another shape.",
     .backward = "The same gradients, put back into the old shape.",
     .suits = Suits::kSkip,
-    .joins_steps = true,
+    .at_steps = AtSteps::kOwn,
     .build =
         [](LayerScope& s, Value x) {
           Shape shape = extents_of(s.layer.word("extents"));
@@ -273,7 +284,7 @@ const LayerKind kReshape{
           if (element_count(shape) != element_count(x.shape())) {
             bad_input("of " + std::to_string(numbers) + " numbers an example", x);
           }
-          return reshape(x, shape);
+          return reshaped(s, x, std::move(shape));
         },
 };
 

@@ -45,16 +45,19 @@ Value build_batch_norm(LayerScope& scope, Value x) {
   const Value beta = scope.parameter(graph, "beta", features);
   const Value running_mean = scope.parameter(graph, "running_mean", features, 0, false);
   const Value running_variance = scope.parameter(graph, "running_variance", features, 1, false);
+  const std::int64_t numbers = element_count(x.shape()) / x.extent(-1);  // of a feature
+  if (numbers == x.extent(0)) {
+    scope.need_rows(x, 2, "a batch of one row has one number of each feature and so no variance");
+  }
   if (scope.options.mode == Mode::kPredict) {
     return normalize(x, running_mean, running_variance, gamma, beta, epsilon);
   }
   const std::vector<std::int64_t> axes = leading_axes(x);
   const Value batch_mean = mean(x, axes);
   const Value batch_variance = variance(x, axes);
-  const std::int64_t rows = element_count(x.shape()) / x.extent(-1);
-  const auto count = static_cast<double>(rows);
+  const auto count = static_cast<double>(numbers);
   // The running variance is that of the population, the batch's own divides by n.
-  const double unbiased = rows > 1 ? count / (count - 1) : 1;
+  const double unbiased = count / (count - 1);
   graph.update(running_mean, (1 - momentum) * running_mean + momentum * batch_mean);
   graph.update(running_variance,
                (1 - momentum) * running_variance + (momentum * unbiased) * batch_variance);
@@ -81,14 +84,17 @@ std::vector<LayerKind> norm_layer_kinds() {
       {.rule = {"batch_norm",
                 {{.name = "momentum", .fallback = "0.1", .minimum = 0, .maximum = 1}, kEpsilon}},
        .usage = "batch_norm [momentum=0.1] [epsilon=1e-5]",
-       .meaning = "each feature to mean 0 and variance 1 over the batch (Ioffe & Szegedy, 2015)",
+       .meaning =
+           "each feature to mean 0 and variance 1 over the batch, in prediction by running means "
+           "of both, the variance unbiased (Ioffe & Szegedy, 2015)",
        .suits = Suits::kSkip,
-       .joins_steps = true,
+       .at_steps = AtSteps::kJoins,
        .build = build_batch_norm},
       {.rule = {"layer_norm", {kEpsilon}},
        .usage = "layer_norm [epsilon=1e-5]",
        .meaning = "each row of features to mean 0 and variance 1 (Ba et al., 2016)",
        .suits = Suits::kSkip,
+       .at_steps = AtSteps::kFeatures,
        .build =
            [](LayerScope& s, Value x) {
              const Shape features{x.extent(-1)};
@@ -100,6 +106,7 @@ std::vector<LayerKind> norm_layer_kinds() {
        .usage = "rms_norm [epsilon=1e-5]",
        .meaning = "each row of features divided by its root mean square (Zhang & Sennrich, 2019)",
        .suits = Suits::kSkip,
+       .at_steps = AtSteps::kFeatures,
        .build =
            [](LayerScope& s, Value x) {
              const Value gamma = s.parameter(x.graph(), "gamma", {x.extent(-1)}, 1);
@@ -115,7 +122,7 @@ std::vector<LayerKind> norm_layer_kinds() {
        .usage = "group_norm GROUPS [epsilon=1e-5]",
        .meaning = "each example's groups of channels to mean 0 and variance 1 (Wu & He, 2018)",
        .suits = Suits::kSkip,
-       .joins_steps = true,
+       .at_steps = AtSteps::kJoins,
        .build = build_group_norm},
   };
 }

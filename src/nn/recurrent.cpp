@@ -52,8 +52,8 @@ class State {
   bool carried_ = false;
 };
 
-Recurrence run_cell(LayerScope& scope, const Cell& cell, Value x, const std::string& before,
-                    bool backward) {
+Recurrence run_cell(LayerScope& scope, const Cell& cell, Value x, Value lengths,
+                    const std::string& before, bool backward) {
   Graph& graph = x.graph();
   const std::int64_t units = scope.layer.integer("units");
   const std::int64_t inputs = x.extent(2);
@@ -63,7 +63,7 @@ Recurrence run_cell(LayerScope& scope, const Cell& cell, Value x, const std::str
   const Value wh = scope.weight(graph, before + "recurrent", {units, columns}, units, units,
                                 scope.layer.word("recurrent_init"), "orthogonal");
   const Value b = scope.bias(graph, before + "bias", units, cell.gates);
-  const RecurrentOptions options{.lengths = scope.options.lengths, .reverse = backward};
+  const RecurrentOptions options{.lengths = lengths, .reverse = backward};
   const State h(scope, graph, before + "h", {x.extent(0), units});
   Recurrence result;
   if (cell.has_cell) {
@@ -93,12 +93,14 @@ Value build_recurrent(LayerScope& scope, Value x) {
                      "so stateful and bidirectional exclude each other");
   }
   const std::int64_t levels = scope.layer.integer("layers");
+  const Value input = x;
+  const Value lengths = scope.lengths_of(input);
   Value last;
   for (std::int64_t level = 0; level < levels; ++level) {
     if (level > 0) x = scope.drop(x, scope.layer.real("dropout"), level);
-    const Recurrence forward = run_cell(scope, cell, x, prefix(level, false), false);
+    const Recurrence forward = run_cell(scope, cell, x, lengths, prefix(level, false), false);
     if (both) {
-      const Recurrence backward = run_cell(scope, cell, x, prefix(level, true), true);
+      const Recurrence backward = run_cell(scope, cell, x, lengths, prefix(level, true), true);
       x = concatenate({forward.y, backward.y}, 2);
       last = concatenate({forward.h, backward.h}, 1);
     } else {
@@ -106,7 +108,9 @@ Value build_recurrent(LayerScope& scope, Value x) {
       last = forward.h;
     }
   }
-  return scope.layer.flag("sequence") ? x : last;
+  if (!scope.layer.flag("sequence")) return last;
+  scope.keep_steps(input, x);
+  return x;
 }
 
 LayerKind kind(std::string_view name, std::string_view usage, std::string_view meaning,
@@ -119,6 +123,7 @@ LayerKind kind(std::string_view name, std::string_view usage, std::string_view m
                             .positional = true}}},
                  .usage = usage,
                  .meaning = meaning,
+                 .at_steps = AtSteps::kOwn,
                  .build = build_recurrent};
   std::vector<OptionRule>& options = made.rule.options;
   options.insert(options.end(), own.begin(), own.end());

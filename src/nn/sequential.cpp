@@ -47,11 +47,14 @@ void check_dtype(const LayerKind& kind, Value x) {
 }
 
 // While x is still a sequence of rows with lengths, padding would enter.
-void check_steps(const LayerKind& kind, const BuildOptions& options, Value x) {
-  if (!options.lengths || !kind.joins_steps || x.shape().size() < 3) return;
-  throw ShapeError(
-      "it joins the steps of a sequence and does not know where rows end, so their padding would "
-      "count; put a recurrent layer before it, or train without lengths");
+void check_steps(const LayerKind& kind, const Sequences& sequences, Value x) {
+  const bool may_join = kind.at_steps == AtSteps::kJoins ||
+                        (kind.at_steps == AtSteps::kFeatures && x.shape().size() == 2);
+  if (may_join && sequences.contains(x)) refuse_joined_steps();
+}
+
+bool keeps_steps(const LayerKind& kind) {
+  return kind.at_steps == AtSteps::kEach || kind.at_steps == AtSteps::kFeatures;
 }
 
 // What the first of these layers that cares is.
@@ -72,8 +75,10 @@ Network build_network(const std::vector<Phrase>& layers, Value x, const BuildOpt
                       bool trial) {
   Network network;
   Building building{options, network, trial};
+  if (options.lengths && x.shape().size() > 1) building.sequences.add(x);
   const Initializer last = Initializer::parse("xavier_uniform");
   network.output = build_layers(layers, x, "", last, building);
+  network.output_is_sequence = building.sequences.contains(network.output);
   for (const BuiltLayer& layer : network.layers) {
     if (layer.depth == 0) network.layer_outputs.push_back(layer.output);
   }
@@ -172,8 +177,11 @@ Value build_layers(const std::vector<Phrase>& layers, Value x, const std::string
     ++building.depth;
     try {
       check_dtype(kind_of(layers[i]), x);
-      check_steps(kind_of(layers[i]), building.options, x);
-      x = kind_of(layers[i]).build(scope, x);
+      const LayerKind& kind = kind_of(layers[i]);
+      check_steps(kind, building.sequences, x);
+      const Value y = kind.build(scope, x);
+      if (keeps_steps(kind)) scope.keep_steps(x, y);
+      x = y;
     } catch (const PlacedShapeError&) {
       throw;
     } catch (const ShapeError& error) {
@@ -241,6 +249,41 @@ Value LayerScope::drop(Value x, double rate, std::int64_t part) const {
                  static_cast<std::int64_t>(place_) + part * kStreamsAPart);
 }
 
+bool Sequences::contains(Value x) const {
+  return std::find(values_.rbegin(), values_.rend(), x) != values_.rend();
+}
+
+void refuse_joined_steps() {
+  throw ShapeError(
+      "it joins the steps of a sequence and does not know where rows end, so their padding would "
+      "count; put a recurrent layer before it, or train without lengths");
+}
+
+void LayerScope::need_rows(Value x, std::int64_t least, const std::string& why) {
+  building_.network.least_batch = std::max(building_.network.least_batch, least);
+  if (options.mode == Mode::kPredict || x.extent(0) >= least) return;
+  throw ShapeError(fmt::format("{}; train on batches of at least {} rows", why, least));
+}
+
+Value LayerScope::lengths_of(Value x) const {
+  return building_.sequences.contains(x) ? options.lengths : Value();
+}
+
+void LayerScope::keep_steps(Value x, Value y) {
+  if (building_.sequences.contains(x)) building_.sequences.add(y);
+}
+
+void LayerScope::keep_steps(Value x, Value y, Value z) {
+  const bool steps = building_.sequences.contains(x);
+  if (steps != building_.sequences.contains(y)) {
+    throw ShapeError(
+        "one of the parts that it joins still has the steps of the sequence and another has used "
+        "them up, so the padding behind a row's end would count; let all keep them, as recurrent "
+        "layers with \"sequence\" do, or none");
+  }
+  if (steps) building_.sequences.add(z);
+}
+
 Value LayerScope::nested(const std::vector<Phrase>& layers, Value x, const std::string& part,
                          const std::vector<Phrase>& next) {
   const Initializer after = suited_initializer(next).value_or(preferred_);
@@ -297,6 +340,10 @@ Shape Sequential::output_shape(const Shape& input) const {
   Shape shape = trial.network.output.shape();
   shape.erase(shape.begin());
   return shape;
+}
+
+std::int64_t Sequential::least_batch(const Shape& input) const {
+  return Trial(*this, input).network.least_batch;
 }
 
 std::string Sequential::summary(const Shape& input) const {

@@ -41,9 +41,8 @@ void add_binary(BuiltinTable& table, const std::string& name, Value (*function)(
   };
 }
 
-Value log1p(Value x) { return log(1.0 + x); }
-Value expm1(Value x) { return exp(x) - 1.0; }
-Value sinh(Value x) { return (exp(x) - exp(-x)) / 2.0; }
+// exp(x) - exp(-x) keeps no digit of a small x.
+Value sinh(Value x) { return (expm1(x) - expm1(-x)) / 2.0; }
 Value cosh(Value x) { return (exp(x) + exp(-x)) / 2.0; }
 Value log2(Value x) { return log(x) / std::log(2.0); }
 Value log10(Value x) { return log(x) / std::log(10.0); }

@@ -2,7 +2,9 @@
 // different shapes by NumPy's rule with an explicit broadcast_to, so no op here knows of
 // broadcasting.
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <optional>
 
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
@@ -36,6 +38,21 @@ Value emit_joined(const Op& op, Value a, Value b) {
 }
 
 Value constant_like(Value x, double value) { return constant(x.graph(), value, x.shape()); }
+
+std::optional<double> number(const Value& v) {
+  if (is(v, "broadcast_to")) return number(v.node().inputs[0]);
+  if (is(v, "constant")) return v.node().real("value");
+  return std::nullopt;
+}
+
+// What a and b get of the gradient of max(a, b); from min(a, b) each gets what max leaves it, so
+// that max + min has the gradient of a + b, also where a = b. There both get half, as in PyTorch;
+// but max(x, c) passes on [x > c], as relu does.
+std::array<Value, 2> shares_of_largest(Value a, Value b) {
+  if (number(b)) return {greater(a, b), less_equal(a, b)};
+  if (number(a)) return {greater_equal(a, b), less(a, b)};
+  return {0.5 * (greater(a, b) + greater_equal(a, b)), 0.5 * (less(a, b) + less_equal(a, b))};
+}
 
 // A step function is flat almost everywhere.
 Grads flat(const Node& node, Value) { return Grads(node.inputs.size()); }
@@ -148,6 +165,27 @@ const Op kNeg{checked({
 })};
 
 // ── pow ──────────────────────────────────────────────────────────────────────
+// aᵇ⁻¹ as b·aᵇ⁻¹ needs it: at a = b = 0 that is 0, the slope of x⁰ = 1, and not 0·∞. The base is
+// replaced there, not the product, so that the second derivative meets no infinity either.
+Value power_below(Value a, Value b) {
+  const std::optional<double> base = number(a);
+  if (const std::optional<double> power = number(b)) {
+    return *power == 0 ? constant_like(a, 1) : pow(a, *power - 1);
+  }
+  if (base && *base != 0) return pow(a, b - 1);
+  const Value both_zero = equal(a, constant_like(a, 0)) * equal(b, constant_like(b, 0));
+  return pow(where(both_zero, constant_like(a, 1), a), b - 1);
+}
+
+// log a as aᵇ·log a needs it: at a = 0 that is 0 for b ≥ 0, since 0ᵇ does not change with b, and
+// not 0·∞.
+Value log_of_base(Value a, Value b) {
+  const std::optional<double> base = number(a);
+  if (base && *base != 0) return log(a);
+  const Value stays_zero = equal(a, constant_like(a, 0)) * greater_equal(b, 0.0);
+  return log(where(stays_zero, constant_like(a, 1), a));
+}
+
 const Op kPow{checked({
     .name = "pow",
     .formula = {[](const Node& n) -> Pattern {
@@ -166,7 +204,7 @@ const Op kPow{checked({
       const Value a = n.inputs[0];
       const Value b = n.inputs[1];
       const Value y = n.output();
-      return {dy * b * pow(a, b - 1), dy * y * log(a)};
+      return {dy * b * power_below(a, b), dy * y * log_of_base(a, b)};
     },
     .samples =
         [](Sampler& s) {
@@ -197,9 +235,8 @@ const Op kMaximum{checked({
         },
     .c = "(isnan({0}) || {0} > {1} ? {0} : {1})",
     .grad = [](const Node& n, Value dy) -> Grads {
-      const Value a = n.inputs[0];
-      const Value b = n.inputs[1];
-      return {dy * greater(a, b), dy * less_equal(a, b)};
+      const std::array<Value, 2> shares = shares_of_largest(n.inputs[0], n.inputs[1]);
+      return {dy * shares[0], dy * shares[1]};
     },
     .samples = [](Sampler& s) { sample_pair(s, maximum); },
 })};
@@ -225,9 +262,8 @@ const Op kMinimum{checked({
         },
     .c = "(isnan({0}) || {0} < {1} ? {0} : {1})",
     .grad = [](const Node& n, Value dy) -> Grads {
-      const Value a = n.inputs[0];
-      const Value b = n.inputs[1];
-      return {dy * less(a, b), dy * greater_equal(a, b)};
+      const std::array<Value, 2> shares = shares_of_largest(n.inputs[0], n.inputs[1]);
+      return {dy * shares[1], dy * shares[0]};
     },
     .samples = [](Sampler& s) { sample_pair(s, minimum); },
 })};

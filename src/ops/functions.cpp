@@ -27,6 +27,26 @@ const Op kExp{checked({
         },
 })};
 
+// ── expm1 ────────────────────────────────────────────────────────────────────
+// exp(x) - 1 keeps no digit of a small x.
+const Op kExpm1{checked({
+    .name = "expm1",
+    .formula = "exp({0}) - 1",
+    .binding = Binding::kSum,
+    .latex = {R"(\exp\left({0}\right) - 1)", Binding::kSum},
+    .numpy = "np.expm1({0})",
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval = [](const Eval& e) { e.map([](double x) { return std::expm1(x); }); },
+    .c = "real_expm1({0})",
+    // Not y + 1, which keeps no digit where y is near -1.
+    .grad = [](const Node& n, Value dy) -> Grads { return {dy * exp(n.inputs[0])}; },
+    .samples =
+        [](Sampler& s) {
+          s.check(expm1(s.uniform({2, 3}, -3, 3)));
+        },
+})};
+
 // ── log ──────────────────────────────────────────────────────────────────────
 const Op kLog{checked({
     .name = "log",
@@ -41,6 +61,24 @@ const Op kLog{checked({
     .samples =
         [](Sampler& s) {
           s.check(log(s.uniform({2, 3}, 0.2, 5)));
+        },
+})};
+
+// ── log1p ────────────────────────────────────────────────────────────────────
+// log(1 + x) keeps no digit of a small x.
+const Op kLog1p{checked({
+    .name = "log1p",
+    .formula = "log(1 + {0})",
+    .latex = R"(\log\left(1 + {0}\right))",
+    .numpy = "np.log1p({0})",
+    .elementwise = true,
+    .infer = same_as_all_inputs,
+    .eval = [](const Eval& e) { e.map([](double x) { return std::log1p(x); }); },
+    .c = "real_log1p({0})",
+    .grad = [](const Node& n, Value dy) -> Grads { return {dy / (1 + n.inputs[0])}; },
+    .samples =
+        [](Sampler& s) {
+          s.check(log1p(s.uniform({2, 3}, -0.8, 5)));
         },
 })};
 
@@ -301,7 +339,9 @@ const Op kSoftplus{checked({
 }  // namespace
 
 Value exp(Value x) { return emit(kExp, {x}); }
+Value expm1(Value x) { return emit(kExpm1, {x}); }
 Value log(Value x) { return emit(kLog, {x}); }
+Value log1p(Value x) { return emit(kLog1p, {x}); }
 Value sqrt(Value x) { return emit(kSqrt, {x}); }
 Value abs(Value x) { return emit(kAbs, {x}); }
 Value sign(Value x) { return emit(kSign, {x}); }
@@ -318,8 +358,8 @@ Value square(Value x) { return x * x; }
 Value leaky_relu(Value x, double slope) { return where(greater(x, 0.0), x, slope * x); }
 
 Value elu(Value x, double alpha) {
-  // The minimum keeps exp from overflowing on the side that `where` does not choose.
-  return where(greater(x, 0.0), x, alpha * (exp(minimum(x, 0.0)) - 1));
+  // The minimum keeps the exponential from overflowing on the side that `where` does not choose.
+  return where(greater(x, 0.0), x, alpha * expm1(minimum(x, 0.0)));
 }
 
 Value gelu(Value x) { return emit(kGelu, {x}); }

@@ -20,10 +20,33 @@ Value one_pixel_more(Value y) {
   return reshape(y, {y.extent(0), y.extent(1), y.extent(2), 1, y.extent(3)});
 }
 
+// Whether window `place` along an axis of `size` pixels has none of them.
+bool is_padding_alone(const Window& w, std::size_t axis, std::int64_t place, std::int64_t size) {
+  for (std::int64_t k = 0; k < w.kernel[axis]; ++k) {
+    const std::int64_t pixel = place * w.stride[axis] + k * w.dilation[axis] - w.before[axis];
+    if (pixel >= 0 && pixel < size) return false;
+  }
+  return true;
+}
+
+void need_pixels(const Node& n, const Window& w, const Window::Pair& out) {
+  for (std::size_t axis = 0; axis < 2; ++axis) {
+    const std::int64_t size = n.inputs[0].shape()[axis + 1];
+    for (std::int64_t place = 0; place < out[axis]; ++place) {
+      if (!is_padding_alone(w, axis, place, size)) continue;
+      bad_shape(n, "a window of " + std::to_string(w.kernel[axis]) +
+                       " pixels lies in the padding alone, where there is no largest pixel; use a "
+                       "padding smaller than the window");
+    }
+  }
+}
+
 Types pooled(const Node& n) {
   const Value x = n.inputs[0];
   need_image(n, x);
-  const Window::Pair out = counted(n, window_of(n), x.extent(1), x.extent(2));
+  const Window window = window_of(n);
+  const Window::Pair out = counted(n, window, x.extent(1), x.extent(2));
+  need_pixels(n, window, out);
   return {{DType::kF32, {x.extent(0), out[0], out[1], x.extent(3)}}};
 }
 

@@ -96,7 +96,7 @@ const Op kRmsprop{checked({
       Value d = next[1];
       if (n.flag("centered")) {
         next.push_back(rho * n.inputs[2] + (1 - rho) * g);
-        d = d - square(next[2]);
+        d = maximum(d - square(next[2]), 0.0);  // rounding may leave less than 0
       }
       Value u = g / (sqrt(d) + n.real("epsilon"));
       if (momentum != 0) {

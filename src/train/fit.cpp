@@ -21,7 +21,7 @@ double seconds_since(std::chrono::steady_clock::time_point start) {
   return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
 }
 
-void check(const FitOptions& options, const Dataset& train) {
+void check(const Sequential& model, const FitOptions& options, const Dataset& train) {
   if (options.epochs < 1) {
     throw UsageError(fmt::format("epochs must be at least 1, got {}", options.epochs));
   }
@@ -39,6 +39,10 @@ void check(const FitOptions& options, const Dataset& train) {
     throw UsageError(fmt::format("mixup must be at least 0, got {}", options.mixup));
   }
   if (train.x.shape()[0] == 0) throw DataError("no rows to train on");
+  if (model.input_dtype() != train.x.dtype()) {
+    throw ShapeError(fmt::format("the network takes {} numbers, but the data are {}",
+                                 to_string(model.input_dtype()), to_string(train.x.dtype())));
+  }
   if (train.lengths.size() > 0) check_lengths(train.lengths, train.x);
 }
 
@@ -68,15 +72,15 @@ class Training {
         validation_(validation),
         options_(options),
         threads_(make_thread_pool(options.threads)),
-        batches_(all_rows(train.x.shape()[0]), options.batch, options.seed),
+        batches_(all_rows(train.x.shape()[0]), options.batch, options.seed, last_batch()),
         rate_(options.lr > 0 ? options.lr : options.optimizer.usual_rate()),
         loader_(train.x, options.augmentation, options.seed),
-        counted_(train) {
+        counted_(model, train) {
     check_ends();
-    const std::int64_t rows = train.x.shape()[0];
-    const std::int64_t batch = std::min(options.batch, rows);
-    steps_.push_back(make_step(batch));
-    if (rows % batch != 0) steps_.push_back(make_step(rows % batch));
+    for (const std::int64_t batch : {std::int64_t{0}, batches_.count() - 1}) {
+      const auto rows = static_cast<std::int64_t>(batches_[batch].size());
+      if (steps_.empty() || rows != steps_[0].rows) steps_.push_back(make_step(rows));
+    }
     const TensorMap weights = initialize(model, example_shape(), options.seed, options.init);
     for (Step& step : steps_) {
       declare_parameters(*parameters_, *step.graph, weights);
@@ -107,12 +111,13 @@ class Training {
   bool classifies() const { return !train_.classes.empty(); }
   bool has_lengths() const { return train_.lengths.size() > 0; }
 
-  // What the network takes and how many targets an example has; the rest is training_step's to say.
+  // A network that cannot learn from one row shall not fail at what is left over.
+  LastBatch last_batch() const {
+    return model_.least_batch(example_shape()) > 1 ? LastBatch::kJoinOne : LastBatch::kKeep;
+  }
+
+  // How many targets an example has; the rest is training_step's to say.
   void check_ends() const {
-    if (model_.input_dtype() != train_.x.dtype()) {
-      throw ShapeError(fmt::format("the network takes {} numbers, but the data are {}",
-                                   to_string(model_.input_dtype()), to_string(train_.x.dtype())));
-    }
     if (!classifies()) return;
     Shape places = model_.output_shape(example_shape());
     if (!places.empty()) places.pop_back();
@@ -311,7 +316,7 @@ class Training {
   double rate_;
   Loader loader_;
   CountedTargets counted_;
-  std::vector<Step> steps_;           // for a full batch, and for the last short one
+  std::vector<Step> steps_;           // for the first batch, and for the last of another size
   std::shared_ptr<Parameters> used_;  // with averages: what validation sees
   std::optional<Predictor> predictor_;
   TensorMap last_good_;  // at the start of the epoch
@@ -324,7 +329,7 @@ class Training {
 FitResult fit(const Sequential& model, const std::shared_ptr<Parameters>& parameters,
               const Dataset& train, const Dataset* validation, const FitOptions& options,
               const std::function<void(const Progress&)>& report) {
-  check(options, train);
+  check(model, options, train);
   if (options.optimizer.is_full_batch()) {
     return fit_full_batch(model, parameters, train, validation, options, report);
   }

@@ -55,13 +55,16 @@ class WholeLoss {
       : parameters_(std::move(parameters)),
         data_(data),
         optimizer_(options.optimizer),
-        counted_(data) {
+        counted_(model, data) {
     const std::int64_t rows = data.x.shape()[0];
     const Shape example(data.x.shape().begin() + 1, data.x.shape().end());
     const TensorMap weights = initialize(model, example, options.seed, options.init);
     const std::int64_t whole = std::min(kPiece, rows);
-    for (const std::int64_t count : {whole, rows % whole}) {
-      if (count == 0) continue;
+    last_ = rows % whole == 0 ? whole : rows % whole;
+    // A network that cannot learn from one row shall not fail at what is left over.
+    if (last_ < std::min(model.least_batch(example), rows)) last_ += whole;
+    for (const std::int64_t count : {whole, last_}) {
+      if (!pieces_.empty() && count == whole) continue;
       Shape input = example;
       input.insert(input.begin(), count);
       const auto graph = gradient_step(model, input, static_cast<std::int64_t>(data.classes.size()),
@@ -102,10 +105,11 @@ class WholeLoss {
     const std::vector<std::int64_t> all = all_rows(rows);
     const auto targets = static_cast<double>(counted_(all));
     double loss = 0;
-    for (std::int64_t first = 0; first < rows; first += kPiece) {
-      Piece& piece = pieces_[rows - first >= pieces_[0].rows ? 0 : 1];
+    for (std::int64_t first = 0; first < rows;) {
+      Piece& piece = rows - first == last_ ? pieces_.back() : pieces_.front();
       const std::span<const std::int64_t> some = std::span(all).subspan(
           static_cast<std::size_t>(first), static_cast<std::size_t>(piece.rows));
+      first += piece.rows;
       load(piece.program, some);
       if (!piece.program.run()) return std::numeric_limits<double>::infinity();
       const double share = static_cast<double>(counted_(some)) / targets;
@@ -158,7 +162,8 @@ class WholeLoss {
   const Dataset& data_;
   const Optimizer& optimizer_;
   CountedTargets counted_;
-  std::vector<Piece> pieces_;  // a whole one, and the last short one
+  std::vector<Piece> pieces_;  // a whole one, and the last of another size
+  std::int64_t last_ = 0;      // rows of the last piece
   std::vector<ParameterInfo> trained_;
 };
 

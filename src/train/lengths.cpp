@@ -19,6 +19,17 @@ std::int64_t steps_of(const Shape& batch) {
   return batch[1];
 }
 
+// Whether the network's outputs are one for each step of x.
+bool gives_steps(const Sequential& model, const Tensor& x) {
+  steps_of(x.shape());  // throws when it has none
+  Shape row = x.shape();
+  row[0] = 1;
+  Graph graph("trial");
+  const Value input = graph.input("x", {model.input_dtype(), std::move(row)});
+  const Value lengths = graph.input("lengths", {DType::kI32, {1}});
+  return model.build(input, {.lengths = lengths}).output_is_sequence;
+}
+
 }  // namespace
 
 Lengths declare_lengths(Graph& graph, const Shape& input) {
@@ -33,12 +44,11 @@ Lengths declare_lengths(Graph& graph, const Shape& input) {
   return lengths;
 }
 
-bool Lengths::read_by_layers(const Graph& graph) const {
-  const auto readers =
-      std::count_if(graph.nodes().begin(), graph.nodes().end(), [&](const Node& node) {
-        return std::find(node.inputs.begin(), node.inputs.end(), steps) != node.inputs.end();
-      });
-  return readers > 1;  // one is the table of declare_lengths()
+Value Lengths::counted_at(const Shape& places) const {
+  if (counted.shape() == places) return counted;
+  Shape column = counted.shape();
+  column.resize(places.size(), 1);
+  return broadcast_to(reshape(counted, column), places);
 }
 
 void check_lengths(const Tensor& lengths, const Tensor& x) {
@@ -61,15 +71,16 @@ void check_lengths(const Tensor& lengths, const Tensor& x) {
   }
 }
 
-CountedTargets::CountedTargets(const Dataset& data) {
+CountedTargets::CountedTargets(const Sequential& model, const Dataset& data) {
   const Shape& labels = data.labels.shape();
   if (data.classes.empty() || labels.size() < 2) return;
-  for (std::size_t axis = 1; axis < labels.size(); ++axis) in_each_ *= labels[axis];
-  if (data.lengths.size() > 0) lengths_ = data.lengths.values<std::int32_t>();
+  const bool each_step = data.lengths.size() > 0 && gives_steps(model, data.x);
+  for (std::size_t axis = each_step ? 2 : 1; axis < labels.size(); ++axis) in_each_ *= labels[axis];
+  if (each_step) lengths_ = data.lengths.values<std::int32_t>();
 }
 
 std::int64_t CountedTargets::operator()(std::int64_t row) const {
-  return lengths_.empty() ? in_each_ : lengths_[static_cast<std::size_t>(row)];
+  return in_each_ * (lengths_.empty() ? 1 : lengths_[static_cast<std::size_t>(row)]);
 }
 
 std::int64_t CountedTargets::operator()(std::span<const std::int64_t> rows) const {

@@ -7,6 +7,7 @@
 
 #include "chainrule/data.h"
 #include "chainrule/graph.h"
+#include "chainrule/nn.h"
 
 namespace chainrule {
 
@@ -16,8 +17,8 @@ struct Lengths {
   Value counted = {};  // f32[B, T]: 1 at the steps of a row, 0 behind its end
 
   explicit operator bool() const { return static_cast<bool>(steps); }
-  /// True when a layer of the network has used them.
-  bool read_by_layers(const Graph& graph) const;
+  /// `counted`, once for each place: [B, T] → [B, T, …].
+  Value counted_at(const Shape& places) const;
 };
 
 /// Declares the input "lengths" and the output "steps", the sum of all lengths. A run on a length
@@ -32,16 +33,17 @@ Lengths declare_lengths(Graph& graph, const Shape& input);
 ///         the first that is not in 1 … steps.
 void check_lengths(const Tensor& lengths, const Tensor& x);
 
-/// How many targets of a row count: one, or as many as it has steps with labels.
+/// How many targets of a row count: as many as it has, or, where the network gives an output for
+/// each step of rows with lengths, those of the steps before the row's end.
 class CountedTargets {
  public:
-  explicit CountedTargets(const Dataset& data);
+  CountedTargets(const Sequential& model, const Dataset& data);
   std::int64_t operator()(std::int64_t row) const;
   std::int64_t operator()(std::span<const std::int64_t> rows) const;
 
  private:
-  std::span<const std::int32_t> lengths_;  // empty: each row has the same number
-  std::int64_t in_each_ = 1;
+  std::span<const std::int32_t> lengths_;  // empty: each row counts as one step
+  std::int64_t in_each_ = 1;               // targets of a step
 };
 
 }  // namespace chainrule

@@ -26,7 +26,7 @@ Metrics of_classes(const Sequential& model, const Tensor& outputs, const Dataset
   const std::span<const float> values = p.values<float>();
   const std::span<const std::int32_t> labels = data.labels.values<std::int32_t>();
   const auto classes = static_cast<std::size_t>(p.shape().back());
-  const CountedTargets counted(data);
+  const CountedTargets counted(model, data);
   Metrics m;
   m.rows = data.labels.shape()[0];
   const std::size_t in_each = m.rows == 0 ? 1 : labels.size() / static_cast<std::size_t>(m.rows);

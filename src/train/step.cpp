@@ -54,6 +54,18 @@ Value regression_loss(Value y, const LossOptions& options) {
   return mean_squared_error(y, options.mix ? options.mix(target) : target);
 }
 
+// Which places of the outputs count: y: [B, T, …, classes] → [B, T, …].
+Value counted_places(const Lengths& lengths, Value y) {
+  if (y.shape().size() < 3) {
+    throw UsageError(
+        "lengths: the steps of a row are the network's outputs, but a label needs a row of scores "
+        "for each; end the network in a recurrent layer and \"linear\"");
+  }
+  Shape places = y.shape();
+  places.pop_back();
+  return lengths.counted_at(places);
+}
+
 // Forward pass and loss.
 struct Forward {
   Value loss;
@@ -80,13 +92,8 @@ Forward forward_pass(const Sequential& model, Value x, Value step, std::int64_t 
   }
   const Network network = model.build(
       x, {.mode = Mode::kTrain, .step = step, .seed = options.seed, .lengths = lengths.steps});
-  // One label a step, or one a row, after its last step.
-  if (lengths && network.output.shape().size() > 2) how.counted = lengths.counted;
-  if (lengths && !how.counted && !lengths.read_by_layers(graph)) {
-    throw UsageError(
-        "lengths: the network gives one output a row, and no layer of it knows where a row ends, "
-        "as recurrent layers do");
-  }
+  // Where steps are left there is a label for each of them, else the labels are the row's.
+  if (network.output_is_sequence) how.counted = counted_places(lengths, network.output);
   const Value loss = append_loss(model, network.output, classes, how).named("loss");
   graph.output("loss", loss);
   if (classes > 0) {

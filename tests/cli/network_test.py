@@ -63,6 +63,11 @@ class Check(Case):
         self.assertIn("relu of layer 2 (relu)", out)
         self.assertIn("kink", out)
 
+    def test_an_elu_at_0_is_right_and_has_no_kink(self):
+        out = self.succeed("check", "linear 4 init=zeros, elu, linear 3", "--data", "iris")
+        self.assertIn("agree", out)
+        self.assertNotIn("kink", out)
+
     def test_a_model_file_is_checked_on_its_own_data(self):
         self.succeed("train", "iris", "--epochs", "2", "--quiet", "-o", "m.safetensors")
         out = self.succeed("check", "m.safetensors")

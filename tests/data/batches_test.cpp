@@ -83,6 +83,15 @@ TEST_CASE("batches deal every row once an epoch, in an order of (seed, epoch)") 
   CHECK(sorted == rows);
   CHECK(Batches(rows, 4, 0, LastBatch::kDrop).count() == 2);
   CHECK(Batches(rows, 100, 0, LastBatch::kDrop)[0].size() == 10);
+  // A single row that is left over joins the batch before it.
+  const Batches joined(rows, 3, 0, LastBatch::kJoinOne);
+  CHECK(joined.count() == 3);
+  CHECK(joined[1].size() == 3);
+  CHECK(joined[2].size() == 4);
+  CHECK(Batches(rows, 9, 0, LastBatch::kJoinOne)[0].size() == 10);
+  CHECK(Batches(rows, 4, 0, LastBatch::kJoinOne)[2].size() == 2);
+  CHECK(Batches(rows, 1, 0, LastBatch::kJoinOne).count() == 10);
+  CHECK(Batches({5}, 3, 0, LastBatch::kJoinOne)[0].size() == 1);
   CHECK_THROWS_AS(Batches(rows, 0, 0), UsageError);
   CHECK_THROWS_AS(Batches({}, 1, 0), DataError);
 }

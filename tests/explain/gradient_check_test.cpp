@@ -156,6 +156,17 @@ TEST_CASE("kinks are named and counted, and are no failure") {
   CHECK(check.gradients[3].kinks.empty());
 }
 
+TEST_CASE("elu bends at 0 and has no kink there") {
+  for (const char* text : {"linear 4 init=zeros, elu, linear 3 init=xavier_normal",
+                           "linear 4 init=zeros, elu, linear 5, elu, linear 3"}) {
+    CAPTURE(std::string(text));
+    const NetworkCheck check = check_text(text, {30, 4}, 3);
+    CHECK(check.passed());
+    CHECK(worst_error(check) < 1e-6);
+    for (const ParameterCheck& p : check.gradients) CHECK(p.kinks.empty());
+  }
+}
+
 TEST_CASE("the kinks of abs, maximum and max are theirs") {
   const auto kink_of = [](auto f) {
     Graph graph;
@@ -168,8 +179,10 @@ TEST_CASE("the kinks of abs, maximum and max are theirs") {
     return checks[0].kinks.empty() ? std::string() : checks[0].kinks[0].op;
   };
   CHECK(kink_of([](Value w, Value v) { return abs(w + 2.0 * w + v) + w; }) == "");  // 0 is the mean
-  CHECK(kink_of([](Value w, Value v) { return maximum(w, v); }) == "maximum");
-  CHECK(kink_of([](Value w, Value v) { return minimum(v, w); }) == "minimum");
+  CHECK(kink_of([](Value w, Value v) { return maximum(w + v, 0.0); }) == "maximum");
+  CHECK(kink_of([](Value w, Value v) { return minimum(w + v, 0.0); }) == "minimum");
+  CHECK(kink_of([](Value w, Value v) { return maximum(w, v); }) == "");  // equals have even shares
+  CHECK(kink_of([](Value w, Value v) { return minimum(v, w); }) == "");
   CHECK(kink_of([](Value w, Value v) { return max(w + v, {0}); }) == "");  // so is an even share
 }
 

@@ -107,6 +107,24 @@ TEST_CASE("batch norm follows the batch's statistics in training and uses them i
         doctest::Approx(static_cast<double>(x.values<float>()[7])).epsilon(1e-4));
 }
 
+TEST_CASE("batch norm does not train on one number of each feature") {
+  const auto build = [](const char* text, Shape batch) {
+    Graph graph;
+    Sequential::parse(text).build(graph.input("x", {DType::kF32, std::move(batch)}),
+                                  {.mode = Mode::kTrain});
+  };
+  CHECK_THROWS_WITH_AS(build("linear 4, batch_norm", {1, 3}),
+                       "layer 2 (batch_norm): a batch of one row has one number of each feature "
+                       "and so no variance; train on batches of at least 2 rows",
+                       ShapeError);
+  CHECK_THROWS_AS(build("residual (batch_norm)", {1, 1, 1, 3}), ShapeError);
+  CHECK_NOTHROW(build("batch_norm", {2, 3}));
+  CHECK_NOTHROW(build("batch_norm", {1, 2, 1, 3}));  // an image of two pixels
+  CHECK(Sequential::parse("linear 4, batch_norm").least_batch({3}) == 2);
+  CHECK(Sequential::parse("conv2d 4, batch_norm").least_batch({5, 5, 1}) == 1);
+  CHECK(Sequential::parse("linear 4, layer_norm").least_batch({3}) == 1);
+}
+
 TEST_CASE("a convolutional network's step agrees with the reference, whatever is moved and fused") {
   const Sequential model = Sequential::parse(
       "conv2d 5 stride=2, batch_norm, relu, conv2d 18 2x3 padding=1, relu, max_pool, "
@@ -191,4 +209,14 @@ TEST_CASE("image layers say what they expected") {
   CHECK_THROWS_WITH_AS(Sequential::parse("conv2d 4 padding=some"),
                        doctest::Contains("expected same, valid or a number of pixels"), UsageError);
   CHECK_THROWS_AS(build("max_pool 9", {5, 5, 3}), ShapeError);
+  CHECK_THROWS_WITH_AS(
+      build("max_pool 2 padding=2", {4, 4, 1}),
+      "layer 1 (max_pool 2 padding=2): max_pool2d: a window of 2 pixels lies in the padding alone, "
+      "where there is no largest pixel; use a padding smaller than the window",
+      ShapeError);
+  CHECK_THROWS_AS(build("max_pool 2 padding=0x2", {4, 4, 1}), ShapeError);
+  CHECK_THROWS_AS(build("max_pool 3 padding=3", {9, 2}), ShapeError);  // a sequence
+  CHECK(build("max_pool 2 padding=1", {4, 4, 1}) == Shape{3, 3, 1});
+  CHECK(build("max_pool 3 stride=1 padding=same", {1, 1, 1}) == Shape{1, 1, 1});
+  CHECK(build("average_pool 2 padding=2", {4, 4, 1}) == Shape{4, 4, 1});  // there the mean is 0
 }

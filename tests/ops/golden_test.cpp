@@ -124,7 +124,9 @@ std::map<std::string, Build> builders_of_values() {
     return Values{where(x.at(0), x.at(1), x.at(2))};
        }},
       {"exp", of(One{exp})},
+      {"expm1", of(One{expm1})},
       {"log", of(One{log})},
+      {"log1p", of(One{log1p})},
       {"sqrt", of(One{sqrt})},
       {"abs", of(One{abs})},
       {"sign", of(One{sign})},

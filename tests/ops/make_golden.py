@@ -178,6 +178,10 @@ def functions():
     case("exp", [reals([100, 700])], mapped(mp.exp, reals([100, 700])), float32=None)
     function("log", mp.log, [NAN, INF, NAN], domain=[reals(np.abs(usual) + 0.25), reals([1e-30, 1e30, -1])])
     case("log", [reals([0])], np.array([-INF]))
+    tiny = reals([-1e-3, -1e-7, 1e-20, 1e-7, 1e-3])
+    function("expm1", mp.expm1, [-1, INF, NAN], domain=(*small, tiny))
+    function("log1p", mp.log1p, [NAN, INF, NAN], domain=[reals(np.abs(usual) - 0.75), reals([1e30, -2]), tiny])
+    case("log1p", [reals([-1])], np.array([-INF]))
     function("sqrt", mp.sqrt, [NAN, INF, NAN], domain=[np.abs(usual), reals([1e-30, 1e30, -1])])
     function("abs", abs, [INF, INF, NAN])
     function("sign", mp.sign, [-1, 1, NAN])
@@ -191,8 +195,7 @@ def functions():
     for alpha in [None, 1.5]:
         a = 1 if alpha is None else alpha
         function("elu", lambda v: v if v > 0 else mpf(a) * mp.expm1(v), [-a, INF, NAN],
-                 None if alpha is None else {"alpha": alpha}, absolute=1e-15, float32=2e-7,
-                 why="exp(x) - 1 rounds beside 1")
+                 None if alpha is None else {"alpha": alpha})
     function("sigmoid", sigmoid, [0, 1, NAN])
     function("tanh", mp.tanh, [-1, 1, NAN])
     function("softplus", lambda v: max(v, mpf(0)) + mp.log1p(mp.exp(-abs(v))), [0, INF, NAN])

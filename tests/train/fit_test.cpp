@@ -59,6 +59,31 @@ TensorMap weights_after(const Dataset& data, const char* model, int threads) {
 
 }  // namespace
 
+TEST_CASE("batch norm trains although a single row is left over") {
+  const Sequential model = Sequential::parse("linear 4, batch_norm, tanh, linear 1");
+  const Dataset data = sines(33, 3);
+  FitOptions options;
+  options.epochs = 3;
+  options.batch = 8;
+  std::int64_t rows = 0;
+  const FitResult result =
+      fit(model, std::make_shared<Parameters>(), data, nullptr, options,
+          [&](const Progress& progress) { rows = std::max(rows, progress.training.rows); });
+  CHECK(result.steps == 3 * 4);  // three batches of 8 and one of 9
+  CHECK(rows == 33);
+  options.batch = 1;
+  CHECK_THROWS_WITH_AS(fit(model, std::make_shared<Parameters>(), data, nullptr, options),
+                       doctest::Contains("layer 2 (batch_norm): a batch of one row"), ShapeError);
+  // Other networks take the rows as they come.
+  CHECK(fit(Sequential::parse("linear 4, tanh, linear 1"), std::make_shared<Parameters>(), data,
+            nullptr, options)
+            .steps == 3 * 33);
+  options.batch = 8;
+  options.optimizer = Optimizer::parse("lbfgs");
+  CHECK(std::isfinite(
+      fit(model, std::make_shared<Parameters>(), sines(257, 3), nullptr, options).training.loss));
+}
+
 TEST_CASE("iris is learned") {
   const Dataset data = builtin_rows("iris", 0, 150);
   auto parameters = std::make_shared<Parameters>();

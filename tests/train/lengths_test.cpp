@@ -191,6 +191,75 @@ TEST_CASE("a padded batch has the loss and the gradients of its rows one by one"
   }
 }
 
+TEST_CASE("what a reshape makes of a row's last state has no steps that could end") {
+  struct Case {
+    const char* layers;
+    std::int64_t places;  // labels of a row; 0 for one, without an axis
+  };
+  const Dataset letters_of_rows = letters(6, 8, 8, 5);
+  for (const Case c : {Case{"lstm 4, reshape 1x4", 1}, Case{"lstm 6, reshape 3x2, lstm 4", 0},
+                       Case{"lstm 16, reshape 8x2x1, flatten", 0},
+                       Case{"gru 8, reshape 8x1", 8},  // as many places as there were steps
+                       Case{"gru 6, reshape 3x2, attention, flatten", 0},
+                       Case{"gru 6, reshape 3x2, residual (conv1d 2)", 3}}) {
+    CAPTURE(c.layers);
+    const Sequential model = network(c.layers);
+    Dataset data = letters_of_rows;
+    data.labels = Tensor(DType::kI32, c.places == 0 ? Shape{6} : Shape{6, c.places});
+    Random random(7);
+    for (std::int32_t& label : data.labels.values<std::int32_t>()) label = random.below(3);
+
+    TensorMap expected;
+    auto parameters = std::make_shared<Parameters>();
+    for (const auto& [name, tensor] : initialize(model, {8}, 3)) parameters->set(name, tensor);
+    double measured = 0;
+    for (std::int64_t row = 0; row < 6; ++row) {
+      const std::int32_t length =
+          data.lengths.values<std::int32_t>()[static_cast<std::size_t>(row)];
+      Dataset one = data;
+      one.x = cut(data.x, row, length);
+      one.labels = gather_rows(data.labels, std::vector<std::int64_t>{row});
+      one.lengths = Tensor(DType::kI32, {0});
+      add(expected, gradients(model, one.x, one.labels, one.lengths), 1.0 / 6);
+      measured += measure(model, Predictor(model, {length}, parameters)(one.x), one).loss / 6;
+    }
+    const TensorMap got = gradients(model, data.x, data.labels, data.lengths);
+    for (const auto& entry : expected) {
+      if (entry.first == "correct") continue;  // a count, not a mean
+      const std::string& name = entry.first;
+      CAPTURE(name);
+      for (std::size_t i = 0; i < entry.second.values<double>().size(); ++i) {
+        CHECK(std::fabs(entry.second.values<double>()[i] - got.at(name).values<double>()[i]) <
+              1e-12);
+      }
+    }
+    Predictor predict(model, {8}, parameters);
+    CHECK(measure(model, predict(data.x, data.lengths), data).loss ==
+          doctest::Approx(measured).epsilon(1e-5));
+  }
+}
+
+TEST_CASE("the steps are followed through the layers") {
+  const auto keeps = [](const char* text, Shape shape) {
+    const Sequential model = Sequential::parse(text);
+    Graph graph;
+    const Value x = graph.input("x", {model.input_dtype(), std::move(shape)});
+    return model.build(x, {.lengths = graph.input("lengths", {DType::kI32, {2}})})
+        .output_is_sequence;
+  };
+  CHECK(keeps("linear 4, tanh, layer_norm", {2, 8, 3}));
+  CHECK(keeps("reshape 8x1, lstm 4 sequence, linear 3", {2, 8}));
+  CHECK(keeps("embedding 4 vocabulary=5, transformer heads=2", {2, 8}));
+  CHECK(keeps("repeat 2 (residual (linear 3, relu)), parallel (linear 1 | linear 2)", {2, 8, 3}));
+  CHECK(keeps("reshape 8x1, flatten", {2, 8}));
+  CHECK_FALSE(keeps("lstm 8, reshape 8x1", {2, 8, 3}));
+  CHECK_FALSE(keeps("parallel (lstm 8 | gru 8) join=add, reshape 8x1", {2, 8, 3}));
+  CHECK_THROWS_AS(keeps("linear 4", {2, 8}), ShapeError);
+  CHECK_THROWS_AS(keeps("layer_norm", {2, 8}), ShapeError);
+  CHECK_THROWS_AS(keeps("reshape 4x2, lstm 4", {2, 8}), ShapeError);
+  CHECK_THROWS_AS(keeps("parallel (lstm 24, reshape 8x3 | identity)", {2, 8, 3}), ShapeError);
+}
+
 TEST_CASE("padded rows are predicted and measured as they would be alone") {
   const Dataset data = letters(300, 8, 8, 5);
   const Sequential model = network("lstm 4 sequence bidirectional");
@@ -286,9 +355,19 @@ TEST_CASE("lengths out of range are refused, and what nobody would look at") {
   }
   CHECK_THROWS_WITH_AS(
       training_step(Sequential::parse("linear 4, linear 3"), {2, 8}, 3, {.lengths = true}),
-      "lengths: the network gives one output a row, and no layer of it knows where a row ends, as "
-      "recurrent layers do",
+      "layer 1 (linear 4): it joins the steps of a sequence and does not know where rows end, so "
+      "their padding would count; put a recurrent layer before it, or train without lengths",
+      ShapeError);
+  CHECK_THROWS_WITH_AS(
+      training_step(Sequential::parse("tanh"), {2, 8}, 8, {.lengths = true}),
+      "lengths: the steps of a row are the network's outputs, but a label needs a row of scores "
+      "for each; end the network in a recurrent layer and \"linear\"",
       UsageError);
+  CHECK_THROWS_WITH_AS(
+      training_step(network("residual (lstm 32, reshape 8x4), lstm 4"), {2, 8}, 3,
+                    {.lengths = true}),
+      doctest::Contains("one of the parts that it joins still has the steps of the sequence"),
+      ShapeError);
   CHECK_THROWS_AS(training_step(Sequential::parse("rnn 4, linear 3"), {2, 8, 2}, 3,
                                 {.mixup = true, .lengths = true}),
                   UsageError);

@@ -22,7 +22,9 @@ HWY_INLINE V apply(V a, V b, V c) {
   if constexpr (fn == Fn::kCopy) return a;
   if constexpr (fn == Fn::kNeg) return hn::Neg(a);
   if constexpr (fn == Fn::kExp) return vector_exp(a);
+  if constexpr (fn == Fn::kExpm1) return vector_expm1(a);
   if constexpr (fn == Fn::kLog) return vector_log(a);
+  if constexpr (fn == Fn::kLog1p) return vector_log1p(a);
   if constexpr (fn == Fn::kSqrt) return hn::Sqrt(a);
   if constexpr (fn == Fn::kAbs) return hn::Abs(a);
   if constexpr (fn == Fn::kRelu) return relu(a);

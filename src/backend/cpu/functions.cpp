@@ -25,6 +25,7 @@ constexpr std::pair<std::string_view, Fn> kFunctions[] = {
     {"sigmoid", Fn::kSigmoid},   {"tanh", Fn::kTanh},
     {"softplus", Fn::kSoftplus}, {"to_float", Fn::kFromInt},
     {"gelu", Fn::kGelu},         {"gelu_slope", Fn::kGeluSlope},
+    {"expm1", Fn::kExpm1},       {"log1p", Fn::kLog1p},
 };
 
 }  // namespace

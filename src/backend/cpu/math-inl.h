@@ -46,15 +46,19 @@ HWY_INLINE V scale_by_power(V p, V n) {
 #endif
 }
 
+/// e^r − 1 for |r| ≤ log(2)/2.
+HWY_INLINE V exp_minus_one_of_rest(V r) {
+  const V p = horner(r, set(1.9875691500e-4F), 1.3981999507e-3F, 8.3334519073e-3F, 4.1665795894e-2F,
+                     1.6666665459e-1F, 5.0000001201e-1F);
+  return hn::MulAdd(p, hn::Mul(r, r), r);
+}
+
 /// e^x for x in [-110, 95]; anything finite outside it must have been clamped.
 HWY_INLINE V exp_clamped(V x) {
   const V n = hn::Round(hn::Mul(x, set(1.44269504088896341F)));
   V r = hn::NegMulAdd(n, set(0.693359375F), x);
   r = hn::NegMulAdd(n, set(-2.12194440e-4F), r);
-  V p = horner(r, set(1.9875691500e-4F), 1.3981999507e-3F, 8.3334519073e-3F, 4.1665795894e-2F,
-               1.6666665459e-1F, 5.0000001201e-1F);
-  p = hn::Add(hn::MulAdd(p, hn::Mul(r, r), r), set(1.0F));
-  return scale_by_power(p, n);
+  return scale_by_power(hn::Add(exp_minus_one_of_rest(r), set(1.0F)), n);
 }
 
 /// x limited to [low, high]; NaN gives either limit or NaN.
@@ -67,6 +71,21 @@ HWY_INLINE V vector_exp(V x) {
 /// e^x for x ≤ 0 (or NaN).
 HWY_INLINE V exp_of_negative(V x) {
   return hn::IfThenElse(is_nan(x), x, exp_clamped(hn::Max(x, set(-105.0F))));
+}
+
+/// e^x − 1, as exact near 0 as anywhere.
+HWY_INLINE V vector_expm1(V x) {
+  // x = n·log 2 + r, and e^x − 1 = 2ⁿ·(e^r − 1) + (2ⁿ − 1). Half of it is computed, since 2ⁿ itself
+  // may be infinite where the result is not.
+  const V c = clamp(x, -20.0F, 89.0F);
+  const V n = hn::Round(hn::Mul(c, set(1.44269504088896341F)));
+  V r = hn::NegMulAdd(n, set(0.693359375F), c);
+  r = hn::NegMulAdd(n, set(-2.12194440e-4F), r);
+  const V p = exp_minus_one_of_rest(r);
+  const VI exponent = hn::Add(hn::ConvertTo(kInts, n), hn::Set(kInts, 126));
+  const V half = hn::BitCast(kFloats, hn::ShiftLeft<23>(exponent));  // 2ⁿ⁻¹
+  const V y = hn::MulAdd(p, half, hn::Sub(half, set(0.5F)));
+  return hn::IfThenElse(hn::Or(is_nan(x), hn::Eq(x, zero())), x, hn::Add(y, y));
 }
 
 /// log(1 + f) + e·log 2 for f in [√½ − 1, √2 − 1].
@@ -104,6 +123,21 @@ HWY_INLINE V log1p_of_fraction(V e) {
   // Above √2 − 1 the mantissa is (1 + e)/2; (1 + e)/2 − 1 = (e − 1)/2 is exact.
   const V f = hn::IfThenElse(large, hn::Mul(hn::Sub(e, one), set(0.5F)), e);
   return log_of_parts(f, hn::IfThenElseZero(large, one));
+}
+
+/// log(1 + x), as exact near 0 as anywhere.
+HWY_INLINE V vector_log1p(V x) {
+  const V one = set(1.0F);
+  const V u = hn::Add(one, x);
+  // What rounding 1 + x has lost; from the larger of the two, so that it is exact.
+  const V lost =
+      hn::IfThenElse(hn::Gt(x, one), hn::Sub(one, hn::Sub(u, x)), hn::Sub(x, hn::Sub(u, one)));
+  const M finite =
+      hn::And(hn::Gt(u, zero()), hn::Lt(u, set(std::numeric_limits<float>::infinity())));
+  const V far = hn::Add(vector_log(u), hn::IfThenElseZero(finite, hn::Div(lost, u)));
+  const M is_near = hn::And(hn::Gt(x, set(-0.29289322F)), hn::Lt(x, set(0.41421356F)));
+  const V y = hn::IfThenElse(is_near, log_of_parts(x, zero()), far);
+  return hn::IfThenElse(hn::Or(is_nan(x), hn::Eq(x, zero())), x, y);
 }
 
 HWY_INLINE V vector_tanh(V x) {

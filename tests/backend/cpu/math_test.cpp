@@ -63,7 +63,9 @@ void check_accuracy(const char* name, Fn fn, double limit, const std::function<d
 TEST_CASE("elementary functions are accurate over the whole range on every target") {
   for_each_target([] {
     check_accuracy("exp", Fn::kExp, 2, [](double x) { return std::exp(x); });
+    check_accuracy("expm1", Fn::kExpm1, 2, [](double x) { return std::expm1(x); });
     check_accuracy("log", Fn::kLog, 2, [](double x) { return std::log(x); });
+    check_accuracy("log1p", Fn::kLog1p, 2, [](double x) { return std::log1p(x); });
     check_accuracy("tanh", Fn::kTanh, 5, [](double x) { return std::tanh(x); });
     check_accuracy("sigmoid", Fn::kSigmoid, 3, [](double x) { return 1 / (1 + std::exp(-x)); });
     check_accuracy("softplus", Fn::kSoftplus, 3,
