@@ -145,7 +145,6 @@ InstructionPtr lower_layer_norm_gradient(const Binding& binding) {
     for (std::int64_t chunk = 1; chunk < chunks; ++chunk) {
       add_to_sum(all + chunk * 2 * columns, all, lost, 2 * columns);
     }
-    finish_sum(all, lost, 2 * columns);
     std::copy_n(all, columns, dgamma.f32());
     std::copy_n(all + columns, columns, dbeta.f32());
   });

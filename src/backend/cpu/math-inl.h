@@ -235,7 +235,7 @@ HWY_INLINE Angle near_angle(V x) {
 
 /// `near`, but for the lanes of x that are farther away than half_angle() goes: lane by lane, as
 /// they are seldom.
-HWY_NOINLINE Angle with_far_lanes(V x, const Angle& near) {
+inline HWY_NOINLINE Angle with_far_lanes(V x, const Angle& near) {
   alignas(64) float at[16];
   alignas(64) float rest[16];
   alignas(64) std::int32_t quadrant[16];

@@ -109,11 +109,12 @@ void add_moments(const Moments& from, std::int64_t channels, Moments& to) {
   for (std::int64_t i = 0; i < channels; ++i) {
     const float apart = (from.origin[i] - to.origin[i]) + (from.mean[i] - to.mean[i]);
     to.mean[i] += share * apart;
-    // Knuth's two-sum, as in reduce-inl.h.
-    const float more = from.squares[i] + weight * apart * apart;
-    const float next = to.squares[i] + more;
+    // As in reduce-inl.h.
+    const float term = from.squares[i] + weight * apart * apart + to.lost[i];
+    const float next = to.squares[i] + term;
     const float added = next - to.squares[i];
-    to.lost[i] += from.lost[i] + ((to.squares[i] - (next - added)) + (more - added));
+    const float rest = (to.squares[i] - (next - added)) + (term - added);
+    to.lost[i] = std::isfinite(next) ? rest : 0.0F;
     to.squares[i] = next;
   }
   to.rows = rows;
@@ -121,10 +122,7 @@ void add_moments(const Moments& from, std::int64_t channels, Moments& to) {
 
 void variances(const Moments& moments, std::int64_t channels, float* out) {
   const float share = 1.0F / static_cast<float>(moments.rows);
-  for (std::int64_t i = 0; i < channels; ++i) {
-    const float lost = moments.lost[i];
-    out[i] = share * (std::isfinite(lost) ? moments.squares[i] + lost : moments.squares[i]);
-  }
+  for (std::int64_t i = 0; i < channels; ++i) out[i] = share * moments.squares[i];
 }
 
 void row_variances(const float* x, float* out, std::int64_t columns, std::int64_t begin,

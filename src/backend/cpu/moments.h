@@ -10,10 +10,10 @@ namespace chainrule::cpu {
 /// some number of the channel, since a mean far from 0 would itself be rounded too much.
 struct Moments {
   std::int64_t rows = 0;
-  float* origin = nullptr;   // [channels], as all of these
-  float* mean = nullptr;     // less the origin
-  float* squares = nullptr;  // without `lost`
-  float* lost = nullptr;     // what the additions to `squares` rounded off
+  float* origin = nullptr;  // [channels], as all of these
+  float* mean = nullptr;    // less the origin
+  float* squares = nullptr;
+  float* lost = nullptr;  // what the last addition to `squares` rounded off
 
   static constexpr std::int64_t kArrays = 4;
   /// Of so many rows, in memory of kArrays · channels floats.

@@ -332,8 +332,7 @@ class Backward {
   }
 
   // The sums over rows and steps, from those of the chunks.
-  void add_up(float* shared) const {
-    finish_sum(shared + sums_, shared + lost_, e_.chunks() * sum_floats_);
+  void add_up(const float* shared) const {
     for (std::size_t a = 0; a < cell_.arguments; ++a) {
       float* const out = out_[cell_.arguments + a].f32();
       std::fill_n(out, columns_, 0.0F);

@@ -16,24 +16,22 @@ HWY_BEFORE_NAMESPACE();
 namespace chainrule::cpu {
 namespace HWY_NAMESPACE {
 
-/// A sum of many terms and what each addition rounded off, so that the error does not grow with
-/// their number.  Source: Knuth's two-sum.
+/// A sum of many terms that takes what each addition rounds off along to the next one, so that the
+/// error does not grow with their number.  Source: Kahan, 1965, with Knuth's two-sum.
 struct Total {
   V sum;
   V lost = zero();
 
   HWY_INLINE explicit Total(V first) : sum(first) {}
   HWY_INLINE void add(V x) {
-    const V next = hn::Add(sum, x);
+    const V term = hn::Add(x, lost);
+    const V next = hn::Add(sum, term);
     const V added = hn::Sub(next, sum);
-    const V rest = hn::Add(hn::Sub(sum, hn::Sub(next, added)), hn::Sub(x, added));
-    lost = hn::Add(lost, rest);
+    const V rest = hn::Add(hn::Sub(sum, hn::Sub(next, added)), hn::Sub(term, added));
+    lost = hn::IfThenElseZero(hn::IsFinite(next), rest);  // else ∞ − ∞
     sum = next;
   }
-  /// Where the sum is infinite or NaN, what was lost is NaN.
-  HWY_INLINE V result() const {
-    return hn::IfThenElse(hn::IsFinite(lost), hn::Add(sum, lost), sum);
-  }
+  HWY_INLINE V result() const { return sum; }
 };
 
 struct AddJoin {

@@ -52,7 +52,7 @@ HWY_INLINE void reduce_rows(const float* x, float* out, std::int64_t rows, std::
   });
 }
 
-/// sum[j] + lost[j] += x[j] for j in [0, n).
+/// Total::add for each of n sums.
 HWY_INLINE void add_row(const float* x, float* sum, float* lost, std::size_t n) {
   sweep(n, [&](std::size_t j, auto access) HWY_ATTR {
     Total total(access.load(sum + j));
@@ -60,15 +60,6 @@ HWY_INLINE void add_row(const float* x, float* sum, float* lost, std::size_t n) 
     total.add(access.load(x + j));
     access.store(total.sum, sum + j);
     access.store(total.lost, lost + j);
-  });
-}
-
-/// sum[j] += lost[j].
-HWY_INLINE void add_lost(float* sum, const float* lost, std::size_t n) {
-  sweep(n, [&](std::size_t j, auto access) HWY_ATTR {
-    Total total(access.load(sum + j));
-    total.lost = access.load(lost + j);
-    access.store(total.result(), sum + j);
   });
 }
 
@@ -91,15 +82,12 @@ void sum_rows(const float* x, float* out, std::int64_t rows, std::size_t stride,
       reduce_rows(from, part, std::min(kRows, rows - row), stride, n, AddJoin{});
       add_row(part, to, lost, n);
     }
-    add_lost(to, lost, n);
   }
 }
 
 void array_added(const float* x, float* sum, float* lost, std::size_t n) {
   add_row(x, sum, lost, n);
 }
-
-void lost_added(float* sum, const float* lost, std::size_t n) { add_lost(sum, lost, n); }
 
 void sum_range(const float* x, float* out, const ReduceRange& range, float scale) {
   const auto columns = static_cast<std::size_t>(range.inner_end - range.inner_begin);
@@ -207,7 +195,6 @@ HWY_EXPORT(argmax_range);
 HWY_EXPORT(sum_of_chunks);
 HWY_EXPORT(sum_of_square_chunks);
 HWY_EXPORT(array_added);
-HWY_EXPORT(lost_added);
 HWY_EXPORT(finite_everywhere);
 HWY_EXPORT(non_finite_count);
 
@@ -236,10 +223,6 @@ void sum_squares_chunks(const float* x, std::int64_t n, std::int64_t begin, std:
 
 void add_to_sum(const float* x, float* sum, float* lost, std::int64_t n) {
   chosen(HWY_DISPATCH_TABLE(array_added))(x, sum, lost, static_cast<std::size_t>(n));
-}
-
-void finish_sum(float* sum, const float* lost, std::int64_t n) {
-  chosen(HWY_DISPATCH_TABLE(lost_added))(sum, lost, static_cast<std::size_t>(n));
 }
 
 float sum_partials(const float* partials, std::int64_t count) {

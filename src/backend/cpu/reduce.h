@@ -49,12 +49,10 @@ void sum_squares_chunks(const float* x, std::int64_t n, std::int64_t begin, std:
 /// The sum of count partial sums by a fixed pairwise tree; 0 for none.
 float sum_partials(const float* partials, std::int64_t count);
 
-/// sum[i] + lost[i] += x[i] for i in [0, n): one of many arrays that are added one after the other.
-/// The error of the sum that finish_sum() gives does not grow with their number.
+/// sum[i] += x[i] for i in [0, n): one of many arrays that are added one after the other. What an
+/// addition rounds off is in `lost`, zeros at first, and goes along with the next, so that the
+/// error does not grow with the number of arrays.
 void add_to_sum(const float* x, float* sum, float* lost, std::int64_t n);
-
-/// sum[i] += lost[i] for i in [0, n), except where a sum is not finite.
-void finish_sum(float* sum, const float* lost, std::int64_t n);
 
 /// How many elements are not finite.
 struct NonFinite {

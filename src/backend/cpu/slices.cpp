@@ -167,7 +167,6 @@ void SliceTotals::add(const float* x, std::int64_t slice, bool first) const {
 }
 
 void SliceTotals::finish(float* out, float scale) const {
-  finish_sum(sums(), lost(), Slices::kCount * floats_);
   sum(sums(), out, {Slices::kCount, floats_, 0, 1, 0, floats_}, scale);
 }
 
