@@ -4,6 +4,7 @@
 #include "cli/command.h"
 #include "cli/option_values.h"
 #include "cli/source.h"
+#include "cli/threads.h"
 
 namespace chainrule::cli {
 namespace {
@@ -17,7 +18,7 @@ struct EvaluateOptions {
 void evaluate(const EvaluateOptions& options) {
   const Model model = load_model(options.model);
   const Dataset data = load_dataset_for(model, options.data);
-  const Tensor outputs = apply_model(model, data.x, options.threads);
+  const Tensor outputs = apply_model(model, data.x, threads_for(options.threads));
   fmt::print("{}\n", metrics_text(measure(model.network, outputs, data), model.encoder));
   const auto trained_on = model.training.find("data");
   const bool held_out = model.training.contains("held_out");  // a file of their own

@@ -1,12 +1,14 @@
 // chainrule on the command line: subcommands, and one line on stderr for whatever goes wrong.
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <new>
 #include <string>
 
 #include "chainrule/error.h"
+#include "chainrule/program.h"
 #include "cli/command.h"
 
 namespace {
@@ -23,6 +25,8 @@ int complain(std::string message, int code) {
 }
 
 int run(int argc, char** argv) {
+  // A wrong choice is refused before any work; without one the machine is not asked yet.
+  if (std::getenv("CHAINRULE_SIMD") != nullptr) chainrule::instruction_set();
   using namespace chainrule::cli;
   run_command_line(argc, argv,
                    {train_command(), evaluate_command(), predict_command(), generate_command(),

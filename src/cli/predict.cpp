@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/option_values.h"
 #include "cli/source.h"
+#include "cli/threads.h"
 
 namespace chainrule::cli {
 namespace {
@@ -58,7 +59,7 @@ std::string values_csv(const Model& model, const Tensor& outputs) {
 void predict(const PredictOptions& options) {
   const Model model = load_model(options.model);
   const Tensor x = load_features_for(model, options.data);
-  const Tensor outputs = apply_model(model, x, options.threads);
+  const Tensor outputs = apply_model(model, x, threads_for(options.threads));
   const std::string text = model.encoder.task() == Task::kRegression ? values_csv(model, outputs)
                                                                      : classes_csv(model, outputs);
   if (options.output.empty()) {

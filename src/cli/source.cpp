@@ -106,10 +106,11 @@ Tensor load_features_for(const Model& model, const std::string& name) {
   return model.encoder.features(table, all_rows(table.rows()));
 }
 
-Tensor apply_model(const Model& model, const Tensor& x, int threads) {
+Tensor apply_model(const Model& model, const Tensor& x,
+                   const std::shared_ptr<cpu::ThreadPool>& threads) {
   auto parameters = std::make_shared<Parameters>();
   for (const auto& [name, tensor] : model.parameters) parameters->set(name, tensor);
-  return Predictor(model.network, model.input, parameters, make_thread_pool(threads))(x);
+  return Predictor(model.network, model.input, parameters, threads)(x);
 }
 
 std::string metrics_text(const Metrics& metrics, const Encoder& encoder) {

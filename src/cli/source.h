@@ -24,7 +24,8 @@ Dataset load_dataset_for(const Model& model, const std::string& name);
 Tensor load_features_for(const Model& model, const std::string& name);
 
 /// The network's outputs for encoded rows.
-Tensor apply_model(const Model& model, const Tensor& x, int threads);
+Tensor apply_model(const Model& model, const Tensor& x,
+                   const std::shared_ptr<cpu::ThreadPool>& threads);
 
 /// "accuracy 97.5 % (351 of 360), loss 0.0812", for characters the loss first, or for regression
 /// "RMSE 48123 (R² 0.81)" in the target's own units.

@@ -14,6 +14,7 @@
 #include "cli/prepare.h"
 #include "cli/progress.h"
 #include "cli/source.h"
+#include "cli/threads.h"
 #include "cli/toml_options.h"
 
 namespace chainrule::cli {
@@ -52,7 +53,6 @@ FitOptions fit_options(const TrainOptions& options) {
   fit.mixup = options.mixup;
   fit.augmentation = parsed("--augment", [&] { return Augmentation::parse(options.augment); });
   fit.seed = options.data.seed;
-  fit.threads = options.threads;
   return fit;
 }
 
@@ -175,13 +175,14 @@ void train(const TrainOptions& options) {
   one.insert(one.begin(), 1);
   gradient_step(network, one, classes);  // a network that does not fit is refused here
   if (!options.quiet) announce(options, data, model, how);
+  how.pool = threads_for(options.threads);
   const FitResult result = run_fit(options, data, model, how);
   const bool tested = result.validation.rows > 0;
   const std::string outcome =
-      tested ? metrics_text(result.validation, data.encoder)
-             : metrics_text(
-                   measure(network, apply_model(model, data.train.x, options.threads), data.train),
-                   data.encoder);
+      tested
+          ? metrics_text(result.validation, data.encoder)
+          : metrics_text(measure(network, apply_model(model, data.train.x, how.pool), data.train),
+                         data.encoder);
   model.training[tested ? "test" : "train"] = outcome;
   save_model(options.output, model);
   if (options.quiet) return;

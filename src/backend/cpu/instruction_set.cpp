@@ -57,10 +57,15 @@ std::string name_of_best(std::int64_t targets) {
   return "plain";
 }
 
+bool instruction_set_is_named() {
+  const char* const name = std::getenv("CHAINRULE_SIMD");
+  return name != nullptr && *name != '\0';
+}
+
 void choose_instruction_set() {
   static const bool kChosen = [] {
-    const char* const name = std::getenv("CHAINRULE_SIMD");
-    if (name != nullptr && *name != '\0') {
+    if (instruction_set_is_named()) {
+      const char* const name = std::getenv("CHAINRULE_SIMD");
       hwy::DisableTargets(~targets_for(name, hwy::SupportedTargets() & HWY_TARGETS));
     }
     if (!hwy::GetChosenTarget().IsInitialized()) {

@@ -25,4 +25,7 @@ std::string name_of_best(std::int64_t targets);
 /// throws  UsageError as targets_for().
 void choose_instruction_set();
 
+/// Whether CHAINRULE_SIMD names one: a library that chooses for itself must not compute then.
+bool instruction_set_is_named();
+
 }  // namespace chainrule::cpu
