@@ -57,15 +57,14 @@ std::string name_of_best(std::int64_t targets) {
   return "plain";
 }
 
-bool instruction_set_is_named() {
+std::string_view named_instruction_set() {
   const char* const name = std::getenv("CHAINRULE_SIMD");
-  return name != nullptr && *name != '\0';
+  return name == nullptr ? "" : name;
 }
 
 void choose_instruction_set() {
   static const bool kChosen = [] {
-    if (instruction_set_is_named()) {
-      const char* const name = std::getenv("CHAINRULE_SIMD");
+    if (const std::string_view name = named_instruction_set(); !name.empty()) {
       hwy::DisableTargets(~targets_for(name, hwy::SupportedTargets() & HWY_TARGETS));
     }
     if (!hwy::GetChosenTarget().IsInitialized()) {

@@ -25,7 +25,8 @@ std::string name_of_best(std::int64_t targets);
 /// throws  UsageError as targets_for().
 void choose_instruction_set();
 
-/// Whether CHAINRULE_SIMD names one: a library that chooses for itself must not compute then.
-bool instruction_set_is_named();
+/// What CHAINRULE_SIMD names, or nothing. Where it names something, a library that chooses for
+/// itself must not compute.
+std::string_view named_instruction_set();
 
 }  // namespace chainrule::cpu

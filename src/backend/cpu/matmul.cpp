@@ -40,7 +40,7 @@ MatmulPlan::MatmulPlan(const MatmulShape& shape)
   const std::int64_t columns = divide_up(shape.n, kVectorColumns) * kVectorColumns;
   // The k that is added stands for the work that does not depend on k: reading, packing, storing.
   const std::int64_t work = shape.m * columns * (shape.k + 16);
-  onednn_ = work >= kOnednnWork && !instruction_set_is_named() && onednn_available();
+  onednn_ = work >= kOnednnWork && named_instruction_set().empty() && onednn_available();
   cut(work);
   if (onednn_) return;
 
