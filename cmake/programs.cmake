@@ -35,3 +35,7 @@ if(CHAINRULE_BUILD_BENCH)
   chainrule_program(chainrule-bench)
   target_link_libraries(chainrule-bench PRIVATE chainrule_workloads hwy::hwy)
 endif()
+
+# Errors beside PyTorch's, for bench/accuracy/accuracy.py.
+add_executable(chainrule-accuracy EXCLUDE_FROM_ALL bench/accuracy/accuracy.cpp)
+target_link_libraries(chainrule-accuracy PRIVATE chainrule chainrule_warnings)

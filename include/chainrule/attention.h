@@ -32,7 +32,8 @@ struct AttentionOptions {
 /// gradient  dv = pᵀ·dy,  ds = p ⊙ (dy·vᵀ − Σ dy ⊙ y),  dq = ds·k / √D,  dk = dsᵀ·q / √D.
 /// throws    ShapeError naming the shapes.
 /// Source: Vaswani et al., 2017. The node's second output, lse: [..., h, T], is the logarithm of
-/// each row's Σ_s exp(score), from which the gradient makes p again: Dao et al., 2022.
+/// each row's Σ_s exp(score), from which the gradient makes p again: Dao et al., 2022. The third is
+/// what float32 cut off lse, so that p keeps its digits where scores are large.
 ///
 /// Example:  Value y = attention(q, k, v, {.heads = 4, .causal = true});   // [B,T,C]
 Value attention(Value q, Value k, Value v, AttentionOptions options = {});

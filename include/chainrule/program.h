@@ -39,10 +39,24 @@ class Parameters {
   TensorMap tensors_;
 };
 
-/// Threads to run programs on; the caller's thread is one of them. 0 means one a core.
+/// Threads to run programs on; the caller's thread is one of them. 0 means one a core. Where the
+/// system refuses some, there are fewer: see thread_count().
 ///
+/// Any number of programs may use them, also at the same time from several threads: a program that
+/// finds them at work for another runs on its caller's thread alone, with the same bits.
 /// throws  UsageError when threads is negative or above 1024.
 std::shared_ptr<cpu::ThreadPool> make_thread_pool(int threads = 0);
+
+/// How many threads there are, the caller's included.
+int thread_count(const cpu::ThreadPool& threads);
+
+/// The instruction set that programs run on: "avx512", "avx2", "sse4", "neon" or "plain". The best
+/// that the machine has, unless the environment variable CHAINRULE_SIMD names another.
+///
+/// The bits of results are the same on any number of threads, but not on every instruction set.
+/// throws  UsageError when the variable names none of these, or one that the machine lacks; as do
+///         make_thread_pool() and the making of a Program.
+std::string instruction_set();
 
 struct CompileOptions {
   std::shared_ptr<cpu::ThreadPool> threads;  // none: the caller's thread alone
@@ -52,7 +66,10 @@ struct CompileOptions {
 
 /// A graph compiled for the CPU: simplified, fused, planned into one arena, every pointer bound.
 /// Running it allocates nothing. The same graph and inputs give the same bits on any number of
-/// threads.
+/// threads. While it runs, numbers below 2⁻¹²⁶ in size are taken as zeros.
+///
+/// A Program holds its inputs and outputs, so it serves one thread at a time. Programs that share
+/// Parameters may run at the same time as long as none of them updates any.
 class Program {
  public:
   /// requires  a tensor in `parameters` for every parameter of the graph.

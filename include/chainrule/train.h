@@ -92,21 +92,29 @@ struct Metrics {
 };
 
 /// A network ready to be applied to any number of rows.
+///
+/// Any number of threads may use one Predictor at the same time: each works on a program of its
+/// own, which the next one takes over. The parameters must not change meanwhile.
 class Predictor {
  public:
   /// `input` is the shape of one example.
   Predictor(const Sequential& model, const Shape& input,
             const std::shared_ptr<Parameters>& parameters,
             std::shared_ptr<cpu::ThreadPool> threads = nullptr);
+  Predictor(Predictor&&) noexcept;
+  Predictor& operator=(Predictor&&) noexcept;
+  ~Predictor();
 
   /// The network's outputs.  x: [rows, …]  → [rows, outputs…]
   ///
   /// lengths  i32[rows] for padded sequences, as Dataset::lengths; empty: all steps count
   /// throws  ShapeError when x's examples have another shape or dtype; DataError for a length that
   ///         is not in 1 … T.
-  Tensor operator()(const Tensor& x, const Tensor& lengths = Tensor(DType::kI32, {0}));
+  Tensor operator()(const Tensor& x, const Tensor& lengths = Tensor(DType::kI32, {0})) const;
 
  private:
+  struct Idle;  // programs that nobody uses
+
   Program compiled(bool lengths) const;
 
   Sequential model_;
@@ -114,8 +122,7 @@ class Predictor {
   Shape output_;
   std::shared_ptr<Parameters> parameters_;
   std::shared_ptr<cpu::ThreadPool> threads_;
-  Program program_;
-  std::optional<Program> with_lengths_;  // made when it is first needed
+  std::unique_ptr<Idle> idle_;
 };
 
 /// Outputs as probabilities: their softmax over the last axis, unless the network ends in one.
@@ -142,6 +149,7 @@ struct FitOptions {
   std::optional<Initializer> init = {};
   std::uint64_t seed = 0;  // of the first weights, the order of rows, dropout, mixup, augmentation
   int threads = 0;         // 0: one a core
+  std::shared_ptr<cpu::ThreadPool> pool = {};  // what to run on instead of such threads
   double label_smoothing = 0;  // in training only; validation is measured without it
   double mixup = 0;            // α: each batch is mixed with itself by a share from Beta(α, α)
   Augmentation augmentation = {};  // of images, on a thread that is one batch ahead

@@ -5,6 +5,7 @@
 #include "cli/option_values.h"
 #include "cli/source.h"
 #include "cli/stage.h"
+#include "cli/threads.h"
 
 namespace chainrule::cli {
 namespace {
@@ -20,7 +21,7 @@ void evaluate(const EvaluateOptions& options) {
   const Model model = read_model(options.model);
   const CsvOptions csv = csv_options_for(model.encoder, options.table);
   const Dataset data = stage("reading " + path, [&] { return load_dataset_for(model, path, csv); });
-  const Tensor outputs = apply_model(model, data.x, options.threads, path);
+  const Tensor outputs = apply_model(model, data.x, threads_for(options.threads), path);
   fmt::print("{}\n", metrics_text(measure(model.network, outputs, data), model.encoder));
   const auto trained_on = model.training.find("data");
   const bool held_out = model.training.contains("held_out");  // a file of their own

@@ -3,12 +3,14 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <iostream>
 #include <string>
 
 #include "base/printable.h"
 #include "chainrule/error.h"
+#include "chainrule/program.h"
 #include "cli/command.h"
 #include "cli/stage.h"
 
@@ -42,6 +44,8 @@ void occupy_standard_streams() {
 }
 
 int run(int argc, char** argv) {
+  // A wrong choice is refused before any work; without one the machine is not asked yet.
+  if (std::getenv("CHAINRULE_SIMD") != nullptr) chainrule::instruction_set();
   using namespace chainrule::cli;
   run_command_line(argc, argv,
                    {train_command(), evaluate_command(), predict_command(), generate_command(),

@@ -10,6 +10,7 @@
 #include "cli/output.h"
 #include "cli/source.h"
 #include "cli/stage.h"
+#include "cli/threads.h"
 
 namespace chainrule::cli {
 namespace {
@@ -69,7 +70,7 @@ void predict(const PredictOptions& options) {
   const Model model = read_model(options.model);
   const CsvOptions csv = csv_options_for(model.encoder, options.table);
   const Tensor x = stage("reading " + path, [&] { return load_features_for(model, path, csv); });
-  const Tensor outputs = apply_model(model, x, options.threads, path);
+  const Tensor outputs = apply_model(model, x, threads_for(options.threads), path);
   const bool values = model.encoder.task() == Task::kRegression;
   const std::string text = stage("writing the answers", [&] {
     return values ? values_csv(model, outputs, path) : classes_csv(model, outputs);

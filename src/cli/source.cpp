@@ -129,11 +129,12 @@ Model read_model(const std::string& path) {
   return model;
 }
 
-Tensor apply_model(const Model& model, const Tensor& x, int threads, const std::string& source) {
+Tensor apply_model(const Model& model, const Tensor& x,
+                   const std::shared_ptr<cpu::ThreadPool>& threads, const std::string& source) {
   return stage("applying the model to " + source, [&] {
     auto parameters = std::make_shared<Parameters>();
     for (const auto& [name, tensor] : model.parameters) parameters->set(name, tensor);
-    Predictor predict(model.network, model.input, parameters, make_thread_pool(threads));
+    Predictor predict(model.network, model.input, parameters, threads);
     Tensor y = predict(x);
     try {
       require_finite_outputs(y);

@@ -32,7 +32,8 @@ Model read_model(const std::string& path);
 /// The network's outputs for the encoded rows of `source`.
 ///
 /// throws  DataError naming the row whose output is not finite.
-Tensor apply_model(const Model& model, const Tensor& x, int threads, const std::string& source);
+Tensor apply_model(const Model& model, const Tensor& x,
+                   const std::shared_ptr<cpu::ThreadPool>& threads, const std::string& source);
 
 /// "accuracy 97.5 % (351 of 360), loss 0.0812", for characters the loss first, or for regression
 /// "RMSE 48123 (R² 0.81)" in the target's own units.

@@ -17,6 +17,7 @@
 #include "cli/progress.h"
 #include "cli/source.h"
 #include "cli/stage.h"
+#include "cli/threads.h"
 #include "cli/toml_options.h"
 
 namespace chainrule::cli {
@@ -60,7 +61,6 @@ FitOptions fit_options(const TrainOptions& options) {
   fit.mixup = options.mixup;
   fit.augmentation = parsed("--augment", [&] { return Augmentation::parse(options.augment); });
   fit.seed = options.data.seed;
-  fit.threads = options.threads;
   return fit;
 }
 
@@ -200,6 +200,7 @@ void train(const TrainOptions& options) {
   }
   check_saving(options.output, model);
   if (!options.quiet) announce(options, data, model, how);
+  how.pool = threads_for(options.threads);
   const FitResult result = stage("training", [&] { return run_fit(options, data, model, how); });
   const bool tested = result.validation.rows > 0;
   const std::string outcome =
@@ -207,7 +208,7 @@ void train(const TrainOptions& options) {
           ? metrics_text(result.validation, data.encoder)
           : metrics_text(
                 measure(network,
-                        apply_model(model, data.train.x, options.threads, options.data.table.data),
+                        apply_model(model, data.train.x, how.pool, options.data.table.data),
                         data.train),
                 data.encoder);
   model.training[tested ? "test" : "train"] = outcome;

@@ -1,6 +1,8 @@
 // Attention as a macro op, and its step back as another: products around a softmax, head by head.
 // Beside y the op gives the logarithm of each row's sum of exponentials, from which the step back
-// makes the weights again, so that no T × S matrix is kept between the two.
+// makes the weights again, so that no T × S matrix is kept between the two. Where scores are large
+// that logarithm has too few digits behind the point in float32: the third output is what they
+// lack, nothing in exact arithmetic.
 #include "chainrule/attention.h"
 
 #include <algorithm>
@@ -19,7 +21,7 @@ constexpr double kMasked = -1e30;
 constexpr double kLeast = kMasked / 2;
 
 constexpr std::size_t kForwardInputs = 3;  // then perhaps mask
-constexpr std::size_t kBackwardInputs = 6;
+constexpr std::size_t kBackwardInputs = 7;
 
 // ── shapes ───────────────────────────────────────────────────────────────────
 
@@ -147,7 +149,7 @@ Value scores_of(const Node& n, Value q, Value k, Value mask) {
 }
 
 // ── attention_backward ───────────────────────────────────────────────────────
-// Inputs q, k, v, y, lse, dy, then perhaps mask; outputs dq, dk, dv.
+// Inputs q, k, v, y, lse, what lse lacks, dy, then perhaps mask; outputs dq, dk, dv.
 const Op kAttentionBackward{checked({
     .name = "attention_backward",
     .formula = "attention_backward({*})",
@@ -157,7 +159,8 @@ const Op kAttentionBackward{checked({
       check_operands(n, kBackwardInputs);
       expect(n, 3, "y", shape_of_y(n));
       expect(n, 4, "lse", shape_of_lse(n));
-      expect(n, 5, "dy", shape_of_y(n));
+      expect(n, 5, "what lse lacks", shape_of_lse(n));
+      expect(n, 6, "dy", shape_of_y(n));
       return {n.inputs[0].type(), n.inputs[1].type(), n.inputs[2].type()};
     },
     .expand = [](const Node& n) -> std::vector<Value> {
@@ -166,11 +169,12 @@ const Op kAttentionBackward{checked({
       const Value k = split_heads(n.inputs[1], heads);   // [..., h, S, D]
       const Value v = split_heads(n.inputs[2], heads);   // [..., h, S, E/h]
       const Value y = split_heads(n.inputs[3], heads);   // [..., h, T, E/h]
-      const Value dy = split_heads(n.inputs[5], heads);  // [..., h, T, E/h]
+      const Value dy = split_heads(n.inputs[6], heads);  // [..., h, T, E/h]
       const Value scores = scores_of(n, q, k, mask_of(n, kBackwardInputs));
       Shape column = scores.shape();
       column.back() = 1;
-      const Value p = exp(scores - reshape(n.inputs[4], column));  // [..., h, T, S]
+      const Value lse = reshape(n.inputs[4], column);
+      const Value p = exp(scores - lse - reshape(n.inputs[5], column));  // [..., h, T, S]
       const Value dp = matmul(dy, transpose(v));
       const Value ds = scale_of(n.inputs[0], heads) * (p * (dp - sum(dy * y, {-1}, true)));
       return {join_heads(matmul(ds, k), heads), join_heads(matmul(transpose(ds), q), heads),
@@ -180,9 +184,11 @@ const Op kAttentionBackward{checked({
     .samples =
         [](Sampler& s) {
           const auto check = [&](std::int64_t heads, bool causal, Shape mask) {
-            std::vector<Value> inputs{s.uniform({2, 3, 4}, -1, 1),    s.uniform({2, 4, 4}, -1, 1),
-                                      s.uniform({2, 4, 2}, -1, 1),    s.uniform({2, 3, 2}, -1, 1),
-                                      s.uniform({2, heads, 3}, 1, 2), s.uniform({2, 3, 2}, -1, 1)};
+            std::vector<Value> inputs{
+                s.uniform({2, 3, 4}, -1, 1),    s.uniform({2, 4, 4}, -1, 1),
+                s.uniform({2, 4, 2}, -1, 1),    s.uniform({2, 3, 2}, -1, 1),
+                s.uniform({2, heads, 3}, 1, 2), s.uniform({2, heads, 3}, -0.1, 0.1),
+                s.uniform({2, 3, 2}, -1, 1)};
             if (!mask.empty()) inputs.push_back(greater(s.uniform(std::move(mask), -1, 1), 0.0));
             const Node& node =
                 emit_node(kAttentionBackward, std::move(inputs),
@@ -203,7 +209,8 @@ const Op kAttention{checked({
     .inputs = kAnyInputs,
     .infer = [](const Node& n) -> Types {
       check_operands(n, kForwardInputs);
-      return {{DType::kF32, shape_of_y(n)}, {DType::kF32, shape_of_lse(n)}};
+      const Type lse{DType::kF32, shape_of_lse(n)};
+      return {{DType::kF32, shape_of_y(n)}, lse, lse};
     },
     .expand = [](const Node& n) -> std::vector<Value> {
       const std::int64_t heads = n.integer("heads");
@@ -219,12 +226,13 @@ const Op kAttention{checked({
       const Value total = sum(e, {-1}, true);
       const Value divisor = mask ? maximum(total, 0.5) : total;
       return {join_heads(matmul(e / divisor, v), heads),
-              reshape(shift + log(divisor), shape_of_lse(n))};
+              reshape(shift + log(divisor), shape_of_lse(n)),
+              constant(q.graph(), 0, shape_of_lse(n))};
     },
     .joint_grad = [](const Node& n, std::span<const Value> dy) -> Grads {
-      if (dy[1]) return {};  // of lse, as second derivatives have it
-      std::vector<Value> inputs{n.inputs[0], n.inputs[1], n.inputs[2],
-                                n.output(0), n.output(1), dy[0]};
+      if (dy[1] || dy[2]) return {};  // of lse, as second derivatives have it
+      std::vector<Value> inputs{n.inputs[0], n.inputs[1], n.inputs[2], n.output(0),
+                                n.output(1), n.output(2), dy[0]};
       const Value mask = mask_of(n, kForwardInputs);
       if (mask) inputs.push_back(mask);
       const Node& node = emit_node(kAttentionBackward, std::move(inputs), n.attributes);

@@ -71,7 +71,7 @@ class Training {
         train_(train),
         validation_(validation),
         options_(options),
-        threads_(make_thread_pool(options.threads)),
+        threads_(options.pool ? options.pool : make_thread_pool(options.threads)),
         batches_(all_rows(train.x.shape()[0]), options.batch, options.seed, last_batch()),
         rate_(options.lr > 0 ? options.lr : options.optimizer.usual_rate()),
         loader_(train.x, options.augmentation, options.seed),

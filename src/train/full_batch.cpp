@@ -177,7 +177,8 @@ FitResult fit_full_batch(const Sequential& model, const std::shared_ptr<Paramete
   const auto seconds = [&] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
-  const std::shared_ptr<cpu::ThreadPool> threads = make_thread_pool(options.threads);
+  const std::shared_ptr<cpu::ThreadPool> threads =
+      options.pool ? options.pool : make_thread_pool(options.threads);
   WholeLoss loss(model, parameters, train, options, threads);
   const Shape example(train.x.shape().begin() + 1, train.x.shape().end());
   Predictor predict(model, example, parameters, threads);

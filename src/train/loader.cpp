@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <system_error>
 #include <utility>
 
 #include "chainrule/error.h"
@@ -19,7 +20,11 @@ Loader::Loader(const Tensor& data, const Augmentation& augmentation, std::uint64
     throw UsageError("augmentation (" + augmentation.to_text() +
                      ") is for images [H, W, C]; the data's rows are " + to_string(example_));
   }
-  thread_ = std::thread([this] { work(); });
+  try {
+    thread_ = std::thread([this] { work(); });
+  } catch (const std::system_error&) {
+    // Without it load() makes every batch itself.
+  }
 }
 
 Loader::~Loader() {
@@ -57,11 +62,12 @@ void Loader::load(std::span<const std::int64_t> rows, std::uint32_t epoch,
 }
 
 void Loader::ahead(std::span<const std::int64_t> rows, std::uint32_t epoch) {
-  if (!varies()) return;
+  if (!thread_.joinable()) return;
   {
     const std::lock_guard lock(mutex_);
     batch_.rows.assign(rows.begin(), rows.end());
     batch_.epoch = epoch;
+    failure_ = nullptr;
     batch_.bytes.resize(rows.size() * static_cast<std::size_t>(element_count(example_)) *
                         sizeof(float));
     state_ = State::kAsked;

@@ -17,7 +17,8 @@ namespace chainrule {
 
 class Loader {
  public:
-  /// `data` and `augmentation` outlive the loader. There is a thread only with an augmentation.
+  /// `data` and `augmentation` outlive the loader. There is a thread only with an augmentation,
+  /// and only where the system gives one.
   ///
   /// throws  UsageError when there is one and the data are no images.
   Loader(const Tensor& data, const Augmentation& augmentation, std::uint64_t seed);

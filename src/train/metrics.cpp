@@ -2,6 +2,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <mutex>
+#include <optional>
+#include <vector>
 
 #include "base/format.h"
 #include "chainrule/error.h"
@@ -73,6 +76,25 @@ Metrics of_values(const Tensor& outputs, const Dataset& data) {
 
 }  // namespace
 
+struct Predictor::Idle {
+  std::mutex mutex;
+  std::vector<Program> programs[2];  // without lengths, with them
+
+  // None when all are in use.
+  std::optional<Program> take(bool lengths) {
+    const std::lock_guard lock(mutex);
+    std::vector<Program>& some = programs[lengths ? 1 : 0];
+    if (some.empty()) return std::nullopt;
+    std::optional<Program> program = std::move(some.back());
+    some.pop_back();
+    return program;
+  }
+  void give_back(bool lengths, Program program) {
+    const std::lock_guard lock(mutex);
+    programs[lengths ? 1 : 0].push_back(std::move(program));
+  }
+};
+
 Predictor::Predictor(const Sequential& model, const Shape& input,
                      const std::shared_ptr<Parameters>& parameters,
                      std::shared_ptr<cpu::ThreadPool> threads)
@@ -81,7 +103,13 @@ Predictor::Predictor(const Sequential& model, const Shape& input,
       output_(model.output_shape(input)),
       parameters_(parameters),
       threads_(std::move(threads)),
-      program_(compiled(false)) {}
+      idle_(std::make_unique<Idle>()) {
+  idle_->give_back(false, compiled(false));  // what cannot be compiled is refused here
+}
+
+Predictor::Predictor(Predictor&&) noexcept = default;
+Predictor& Predictor::operator=(Predictor&&) noexcept = default;
+Predictor::~Predictor() = default;
 
 Program Predictor::compiled(bool lengths) const {
   Graph graph("predict");
@@ -92,7 +120,7 @@ Program Predictor::compiled(bool lengths) const {
   return Program(graph, parameters_, {.threads = threads_, .guard = {}});
 }
 
-Tensor Predictor::operator()(const Tensor& x, const Tensor& lengths) {
+Tensor Predictor::operator()(const Tensor& x, const Tensor& lengths) const {
   const std::int64_t rows = x.shape().empty() ? 0 : x.shape()[0];
   if (x.shape() != with_rows(input_, rows)) {
     throw ShapeError(fmt::format("the network was built for examples {}, got a batch {}",
@@ -104,11 +132,9 @@ Tensor Predictor::operator()(const Tensor& x, const Tensor& lengths) {
                                  to_string(x.dtype())));
   }
   const bool padded = lengths.size() > 0;
-  if (padded) {
-    check_lengths(lengths, x);
-    if (!with_lengths_) with_lengths_ = compiled(true);
-  }
-  Program& program = padded ? *with_lengths_ : program_;
+  if (padded) check_lengths(lengths, x);
+  std::optional<Program> own = idle_->take(padded);
+  Program program = own ? std::move(*own) : compiled(padded);
   const auto width = static_cast<std::size_t>(element_count(input_)) * size_of(dtype);
   const auto outputs = static_cast<std::size_t>(element_count(output_));
   std::byte* const in = dtype == DType::kI32
@@ -129,6 +155,7 @@ Tensor Predictor::operator()(const Tensor& x, const Tensor& lengths) {
     std::copy_n(program.output<float>("y").begin(), count * outputs,
                 to.begin() + static_cast<std::ptrdiff_t>(first * outputs));
   }
+  idle_->give_back(padded, std::move(program));
   return y;
 }
 

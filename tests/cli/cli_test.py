@@ -7,6 +7,8 @@ import csv
 import gzip
 import io
 import os
+import re
+import resource
 import stat
 import struct
 import subprocess
@@ -76,6 +78,45 @@ class Case(unittest.TestCase):
             before.pop(name, None)
         self.assertEqual(before, after)
         return result
+
+
+class Machine(Case):
+    def run_on(self, environment, *arguments, address_space=None):
+        def limit():
+            if address_space is not None:
+                resource.setrlimit(resource.RLIMIT_AS, (address_space, address_space))
+        return subprocess.run([PROGRAM, *arguments], cwd=self.root, env={**os.environ, **environment},
+                              preexec_fn=limit, capture_output=True, text=True, timeout=60)
+
+    def test_chainrule_simd_chooses_the_instruction_set(self):
+        train = ["train", "iris", "--epochs", "2", "-o", "a.safetensors"]
+        self.assertEqual(self.run_on({"CHAINRULE_SIMD": ""}, *train).returncode, 0)
+        wrong = self.run_on({"CHAINRULE_SIMD": "mmx"}, *train)
+        self.assertEqual(wrong.returncode, 2, wrong.stderr)
+        self.assertRegex(wrong.stderr,
+                         r'\Achainrule: CHAINRULE_SIMD: expected one of .*, got "mmx"\n\Z')
+        for name in re.search("one of (.*), got", wrong.stderr)[1].split(", "):
+            for threads in "13":
+                result = self.run_on({"CHAINRULE_SIMD": name}, *train[:-1], f"{name}{threads}",
+                                     "--threads", threads)
+                self.assertEqual((result.returncode, result.stderr), (0, ""))
+            self.assertEqual((self.root / f"{name}1").read_bytes(),
+                             (self.root / f"{name}3").read_bytes())
+        lacking = self.run_on({"CHAINRULE_SIMD": "neon" if "sse4" in wrong.stderr else "sse4"}, *train)
+        self.assertEqual(lacking.returncode, 2, lacking.stderr)
+        self.assertRegex(lacking.stderr, r"\Achainrule: CHAINRULE_SIMD: this machine has no .*\n\Z")
+
+    def test_threads_that_the_system_refuses_are_done_without(self):
+        space = 500_000 * 1024
+        if self.run_on({}, "datasets", address_space=space).returncode != 0:
+            self.skipTest("the program itself needs more address space, as with a sanitizer")
+        train = ["train", "iris", "--epochs", "2", "--threads"]
+        self.assertEqual(self.run_on({}, *train, "1", "-o", "one").returncode, 0)
+        few = self.run_on({}, *train, "64", "-o", "few", address_space=space)
+        self.assertEqual(few.returncode, 0, few.stderr)
+        self.assertRegex(
+            few.stderr, r"\Achainrule: the system refused some of 64 threads; working with \d+\n\Z")
+        self.assertEqual((self.root / "one").read_bytes(), (self.root / "few").read_bytes())
 
 
 class Works(Case):

@@ -132,7 +132,8 @@ class Forward {
                       .y = out_[0].f32() + e_.y_at(lane, row),
                       .y_stride = e_.v_stride(),
                       .y_columns = e_.width,
-                      .lse = out_[1].f32() + lane * e_.queries + row});
+                      .lse = out_[1].f32() + lane * e_.queries + row,
+                      .lse_rest = out_[2].f32() + lane * e_.queries + row});
   }
 
   std::int64_t mask_of_entry(std::int64_t lane) const {

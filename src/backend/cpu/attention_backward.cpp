@@ -21,6 +21,7 @@ class Backward {
     queries_ = pieces_.take(e_.depth * stride_);
     dy_ = pieces_.take(e_.width * stride_);
     power_ = pieces_.take(stride_);
+    power_rest_ = pieces_.take(stride_);
     delta_ = pieces_.take(stride_);
     weights_ = pieces_.take(kStripRows * stride_);
     dscores_ = pieces_.take(kGroup * stride_);
@@ -61,7 +62,7 @@ class Backward {
   }
 
  private:
-  static constexpr std::size_t kMask = 6;
+  static constexpr std::size_t kMask = 7;
 
   // A range of one head's keys.
   struct Range {
@@ -91,7 +92,7 @@ class Backward {
     return rows_of(3, e_.y_at(lane, row), e_.v_stride());
   }
   Matrix dy(std::int64_t lane, std::int64_t row) const {
-    return rows_of(5, e_.y_at(lane, row), e_.v_stride());
+    return rows_of(6, e_.y_at(lane, row), e_.v_stride());
   }
 
   void walk(const Range& range) const {
@@ -137,12 +138,15 @@ class Backward {
                       .rows = rows,
                       .columns = e_.width,
                       .lse = in_[4].f32() + range.lane * e_.queries + query,
+                      .lse_rest = in_[5].f32() + range.lane * e_.queries + query,
                       .delta = scratch + delta_ + column,
-                      .power = scratch + power_ + column});
+                      .power = scratch + power_ + column,
+                      .power_rest = scratch + power_rest_ + column});
     }
     const std::int64_t padding = whole_vectors(chunk.columns) - chunk.columns;
     std::fill_n(scratch + delta_ + chunk.columns, padding, 0.0F);
     std::fill_n(scratch + power_ + chunk.columns, padding, 0.0F);
+    std::fill_n(scratch + power_rest_ + chunk.columns, padding, 0.0F);
   }
 
   void group(const Range& range, const Chunk& chunk, std::int64_t key, std::int64_t keys) const {
@@ -202,6 +206,7 @@ class Backward {
                                 .mask_row = 1,
                                 .mask_column = 0,
                                 .power = scratch + power_ + column,
+                                .power_rest = scratch + power_rest_ + column,
                                 .delta = scratch + delta_ + column,
                                 .scale = static_cast<float>(kLog2e * scale),
                                 .inverse = static_cast<float>(scale)};
@@ -263,6 +268,7 @@ class Backward {
   std::int64_t queries_ = 0;  // offsets in scratch memory
   std::int64_t dy_ = 0;
   std::int64_t power_ = 0;
+  std::int64_t power_rest_ = 0;
   std::int64_t delta_ = 0;
   std::int64_t weights_ = 0;
   std::int64_t dscores_ = 0;

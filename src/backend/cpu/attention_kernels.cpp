@@ -102,15 +102,19 @@ void weights(const AttentionStrip& s) {
 }
 
 void finish(const AttentionRows& t) {
-  constexpr float kLog2 = 0.693147180559945309F;
+  constexpr double kLog2 = 0.693147180559945309;
   for (std::int64_t r = 0; r < t.rows; ++r) {
-    const float total = t.masked ? std::max(t.total[r], 0.5F) : t.total[r];
+    const bool reads_nothing = t.masked && t.total[r] < 0.5F;
+    const float total = reads_nothing ? 0.5F : t.total[r];
     const V factor = set(1 / total);
     float* const y = t.y + r * t.y_stride;
     sweep(static_cast<std::size_t>(t.y_columns), [&](std::size_t i, auto access) HWY_ATTR {
       access.store(hn::Mul(access.load(y + i), factor), y + i);
     });
-    t.lse[r] = t.largest[r] * kLog2 + std::log(total);
+    const double lse =
+        static_cast<double>(t.largest[r]) * kLog2 + std::log(static_cast<double>(total));
+    t.lse[r] = static_cast<float>(lse);
+    t.lse_rest[r] = reads_nothing ? 0.0F : static_cast<float>(lse - static_cast<double>(t.lse[r]));
   }
 }
 
@@ -120,7 +124,10 @@ void sums(const AttentionSums& t) {
     t.delta[r] = reduce_row(t.y + r * t.stride, static_cast<std::size_t>(t.columns), AddJoin{},
                             [&](V v, std::size_t i, auto access)
                                 HWY_ATTR { return hn::Mul(v, access.load(dy + i)); });
-    t.power[r] = t.lse[r] * 1.44269504088896341F;
+    const double lse = static_cast<double>(t.lse[r]) + static_cast<double>(t.lse_rest[r]);
+    const double power = lse * 1.44269504088896341;
+    t.power[r] = static_cast<float>(power);
+    t.power_rest[r] = static_cast<float>(power - static_cast<double>(t.power[r]));
   }
 }
 
@@ -134,7 +141,8 @@ void weights_backward(const AttentionStripBackward& s) {
     const auto put = [&](std::int64_t i, auto readable) HWY_ATTR {
       const V x = hn::LoadU(kFloats, p_row + i);
       const V power = hn::LoadU(kFloats, s.power + i);
-      const V p = readable(exp2_of(hn::MulSub(x, scale, power)), zero());
+      const V exponent = hn::Sub(hn::MulSub(x, scale, power), hn::LoadU(kFloats, s.power_rest + i));
+      const V p = readable(exp2_of(exponent), zero());
       const V dp = hn::Sub(hn::LoadU(kFloats, d_row + i), hn::LoadU(kFloats, s.delta + i));
       hn::StoreU(p, kFloats, p_row + i);
       hn::StoreU(hn::Mul(hn::Mul(p, inverse), dp), kFloats, d_row + i);

@@ -29,8 +29,8 @@ struct AttentionStrip {
 };
 void attention_weights(const AttentionStrip& strip);
 
-/// y /= total, and lse = the natural logarithm of the sum of exponentials. With a mask a row may
-/// have read nothing: it becomes 0.
+/// y /= total, and lse + lse_rest = the natural logarithm of the sum of exponentials. With a mask a
+/// row may have read nothing: it becomes 0.
 struct AttentionRows {
   std::int64_t rows;
   const float* largest;
@@ -39,22 +39,25 @@ struct AttentionRows {
   float* y;
   std::int64_t y_stride, y_columns;
   float* lse;
+  float* lse_rest;
 };
 void finish_attention(const AttentionRows& rows);
 
-/// Sums over columns of a·b, and lse times log₂e.
+/// Sums over columns of y·dy, and lse times log₂e.
 struct AttentionSums {
   const float* y;
   const float* dy;
   std::int64_t stride, rows, columns;
   const float* lse;
+  const float* lse_rest;
   float* delta;
-  float* power;  // lse·log₂e
+  float* power;       // (lse + lse_rest)·log₂e
+  float* power_rest;  // and what rounding cut off it
 };
 void attention_sums(const AttentionSums& sums);
 
-/// Scores of some keys (rows) against some queries (columns): weights = 2^(weights·scale − power),
-/// and dscores = weights ⊙ (dscores − delta) / √D.
+/// Scores of some keys (rows) against some queries (columns): weights = 2^(weights·scale − power −
+/// power_rest), and dscores = weights ⊙ (dscores − delta) / √D.
 struct AttentionStripBackward {
   float* weights;
   float* dscores;
@@ -65,6 +68,7 @@ struct AttentionStripBackward {
   const float* mask;  // or null
   std::int64_t mask_row, mask_column;
   const float* power;  // by column
+  const float* power_rest;
   const float* delta;
   float scale;    // log₂e / √D
   float inverse;  // 1 / √D

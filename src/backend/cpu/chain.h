@@ -31,8 +31,8 @@ enum class Fn : std::uint8_t {
   kSign,
   kSquare,
   kReciprocal,
-  kSin,      // accurate for |a| < 8192
-  kCos,      // accurate for |a| < 8192
+  kSin,
+  kCos,
   kFromInt,  // a's bits are an int32; its value as a float
   kAdd,
   kSub,

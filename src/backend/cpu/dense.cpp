@@ -141,7 +141,7 @@ class ChannelSums final : public Sliced {
         out_(binding.out[0]),
         scale_(scale_of(binding)),
         channels_(out_.size()),
-        partial_(DType::kF32, {Slices::kCount, channels_}) {
+        totals_(channels_) {
     scratch_bytes = static_cast<std::size_t>(channels_) * sizeof(float);
   }
   void run_part(const SlicePart& part) const override {
@@ -149,23 +149,17 @@ class ChannelSums final : public Sliced {
     const std::int64_t of_one = x_.size() / slices().examples;
     const ReduceRange range{
         (part.end - part.begin) * of_one / channels_, channels_, 0, 1, 0, channels_};
-    float* const total = partial() + part.slice * channels_;
-    float* const own = part.first ? total : reinterpret_cast<float*>(part.scratch());
+    float* const own = reinterpret_cast<float*>(part.scratch());
     sum(part.f32(x_) + part.begin * of_one, own, range);
-    if (part.first) return;
-    for (std::int64_t i = 0; i < channels_; ++i) total[i] += own[i];
+    totals_.add(own, part);
   }
-  void after(const Machine&) const override {
-    sum(partial(), out_.f32(), {Slices::kCount, channels_, 0, 1, 0, channels_}, scale_);
-  }
+  void after(const Machine&) const override { totals_.finish(out_.f32(), scale_); }
 
  private:
-  float* partial() const { return partial_.values<float>().data(); }
-
   Operand x_, out_;
   float scale_;
   std::int64_t channels_;
-  mutable Tensor partial_;
+  SliceTotals totals_;
 };
 
 InstructionPtr lower_sum(const Binding& binding) {
@@ -186,24 +180,24 @@ class ChannelVariances final : public Sliced {
         x_(binding.in[0]),
         out_(binding.out[0]),
         channels_(out_.size()),
-        parts_(DType::kF32, {Slices::kCount, 2, channels_}) {
-    scratch_bytes = 2 * static_cast<std::size_t>(channels_) * sizeof(float);
+        parts_(DType::kF32, {Slices::kCount, Moments::kArrays, channels_}) {
+    scratch_bytes = static_cast<std::size_t>(Moments::kArrays) *
+                    static_cast<std::size_t>(channels_) * sizeof(float);
   }
   void run_part(const SlicePart& part) const override {
     if (channels_ == 0) return;
     const std::int64_t rows = rows_before(slices().begin(part.slice));
     Moments moments = of_slice(part.slice, rows_before(part.begin) - rows);
     const std::int64_t begin = rows_before(part.begin);
-    add_rows(part.f32(x_) + begin * channels_, rows_before(part.end) - begin, channels_, moments,
-             reinterpret_cast<float*>(part.scratch()));
+    add_rows(part.f32(x_) + begin * channels_, rows_before(part.end) - begin, channels_, channels_,
+             moments, reinterpret_cast<float*>(part.scratch()));
   }
   void after(const Machine&) const override {
     Moments all = of_slice(0, rows_of_slice(0));
     for (std::int64_t slice = 1; slice < Slices::kCount; ++slice) {
       add_moments(of_slice(slice, rows_of_slice(slice)), channels_, all);
     }
-    const float share = 1.0F / static_cast<float>(all.rows);
-    for (std::int64_t i = 0; i < channels_; ++i) out_.f32()[i] = share * all.squares[i];
+    variances(all, channels_, out_.f32());
   }
 
  private:
@@ -213,10 +207,10 @@ class ChannelVariances final : public Sliced {
   std::int64_t rows_of_slice(std::int64_t slice) const {
     return rows_before(slices().end(slice)) - rows_before(slices().begin(slice));
   }
-  // Where a slice's moments lie, of which so many rows are done.
+  // A slice's moments, of which so many rows are done.
   Moments of_slice(std::int64_t slice, std::int64_t rows) const {
-    float* const mean = parts_.values<float>().data() + slice * 2 * channels_;
-    return {rows, mean, mean + channels_};
+    float* const memory = parts_.values<float>().data() + slice * Moments::kArrays * channels_;
+    return Moments::at(memory, channels_, rows);
   }
 
   Operand x_, out_;
@@ -231,20 +225,53 @@ bool is_over_last_axis(const Node& node) {
 }
 
 bool has_variance_kernel(const Node& node) {
-  return is_over_last_axis(node) || sliced_examples(node) > 0;
+  if (is_over_last_axis(node) || sliced_examples(node) > 0) return true;
+  return neighbours(node.integers("axes")) && element_count(node.inputs[0].shape()) > 0;
 }
 
-InstructionPtr lower_variance(const Binding& binding) {
-  if (!is_over_last_axis(binding.node)) {
-    return std::make_unique<ChannelVariances>(binding, sliced_examples(binding.node));
-  }
-  return instruction([x = binding.in[0], out = binding.out[0]](const Machine& machine) {
-    const std::int64_t columns = columns_of(x);
-    for_each_chunk(machine, rows_of(x), rows_per_chunk(columns),
+InstructionPtr lower_row_variances(const Operand& x, const Operand& out, std::int64_t columns) {
+  return instruction([=](const Machine& machine) {
+    const std::int64_t rows = x.size() / columns;
+    for_each_chunk(machine, rows, rows_per_chunk(columns),
                    [&](std::int64_t begin, std::int64_t end, int) {
                      row_variances(x.f32(), out.f32(), columns, begin, end);
                    });
   });
+}
+
+// Over neighbouring axes before the last, some columns at a time.
+InstructionPtr lower_column_variances(const Operand& x, const Operand& out, const Block& b) {
+  constexpr std::int64_t kColumns = 64;
+  const std::int64_t pieces = (b.inner + kColumns - 1) / kColumns;
+  InstructionPtr made = instruction([=](const Machine& machine) {
+    for_each_chunk(machine, b.outer * pieces, rows_per_chunk(b.reduced * kColumns),
+                   [&](std::int64_t begin, std::int64_t end, int worker) {
+                     float* const own = reinterpret_cast<float*>(machine.scratch_of(worker));
+                     for (std::int64_t piece = begin; piece < end; ++piece) {
+                       const std::int64_t o = piece / pieces;
+                       const std::int64_t column = piece % pieces * kColumns;
+                       const std::int64_t n = std::min(kColumns, b.inner - column);
+                       Moments moments = Moments::at(own, n);
+                       add_rows(x.f32() + o * b.reduced * b.inner + column, b.reduced, n, b.inner,
+                                moments, own + Moments::kArrays * n);
+                       variances(moments, n, out.f32() + o * b.inner + column);
+                     }
+                   });
+  });
+  made->scratch_bytes = 2 * static_cast<std::size_t>(Moments::kArrays * kColumns) * sizeof(float);
+  return made;
+}
+
+InstructionPtr lower_variance(const Binding& binding) {
+  if (is_over_last_axis(binding.node)) {
+    return lower_row_variances(binding.in[0], binding.out[0], columns_of(binding.in[0]));
+  }
+  if (const std::int64_t examples = sliced_examples(binding.node); examples > 0) {
+    return std::make_unique<ChannelVariances>(binding, examples);
+  }
+  const Block block = block_of(binding.in[0].shape(), binding.node.integers("axes"));
+  if (block.inner == 1) return lower_row_variances(binding.in[0], binding.out[0], block.reduced);
+  return lower_column_variances(binding.in[0], binding.out[0], block);
 }
 
 // ── argmax ───────────────────────────────────────────────────────────────────

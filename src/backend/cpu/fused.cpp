@@ -211,7 +211,7 @@ class SummedChain final : public Sliced {
         rows_of_one_(element_count(sum.inputs[0].shape()) / examples /
                      std::max<std::int64_t>(1, channels_)),
         scale_(is(sum, "mean") ? 1.0F / static_cast<float>(rows_of_one_ * examples) : 1.0F),
-        partials_(DType::kF32, {Slices::kCount, channels_}) {
+        totals_(channels_) {
     scratch_bytes = static_cast<std::size_t>((rows_of_block() + 1) * channels_) * sizeof(float);
   }
   void run_part(const SlicePart& part) const override {
@@ -219,23 +219,19 @@ class SummedChain final : public Sliced {
     const BoundChain::Pointers p = bound_.pointers(part);
     float* const own = reinterpret_cast<float*>(part.scratch());
     float* const block = own + channels_;
-    float* const total = partials() + part.slice * channels_;
-    if (part.first) std::fill_n(total, channels_, 0.0F);
+    const std::int64_t begin = part.begin * rows_of_one_;
     const std::int64_t end = part.end * rows_of_one_;
-    for (std::int64_t row = part.begin * rows_of_one_; row < end; row += rows_of_block()) {
+    for (std::int64_t row = begin; row < end; row += rows_of_block()) {
       const std::int64_t rows = std::min(rows_of_block(), end - row);
       float* const outputs[] = {block};
       bound_.chain.run_apart(p.in, outputs, row * channels_, (row + rows) * channels_);
       sum(block, own, {rows, channels_, 0, 1, 0, channels_});
-      for (std::int64_t i = 0; i < channels_; ++i) total[i] += own[i];
+      totals_.add(own, part.slice, part.first && row == begin);
     }
   }
-  void after(const Machine&) const override {
-    sum(partials(), out_.f32(), {Slices::kCount, channels_, 0, 1, 0, channels_}, scale_);
-  }
+  void after(const Machine&) const override { totals_.finish(out_.f32(), scale_); }
 
  private:
-  float* partials() const { return partials_.values<float>().data(); }
   std::int64_t rows_of_block() const {
     constexpr std::int64_t kFloatsInL1 = 4096;
     return std::max<std::int64_t>(1, kFloatsInL1 / std::max<std::int64_t>(1, channels_));
@@ -246,7 +242,7 @@ class SummedChain final : public Sliced {
   std::int64_t channels_;
   std::int64_t rows_of_one_;  // of an example
   float scale_;
-  mutable Tensor partials_;
+  SliceTotals totals_;
 };
 
 InstructionPtr lower_product_chain(const Binding& binding, const Node& node) {

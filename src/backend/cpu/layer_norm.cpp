@@ -12,6 +12,7 @@
 #include "backend/cpu/instruction.h"
 #include "backend/cpu/layer_norm.h"
 #include "backend/cpu/reduce-inl.h"
+#include "backend/cpu/reduce.h"
 #include "chainrule/tensor.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -22,16 +23,14 @@ void normalise_rows(const float* x, const float* gamma, const float* beta, float
                     float* mean, float* scale, std::int64_t columns, std::int64_t begin,
                     std::int64_t end) {
   const auto n = static_cast<std::size_t>(columns);
-  const float share = 1.0F / static_cast<float>(columns);
   for (std::int64_t r = begin; r < end; ++r) {
     const float* const row = x + r * columns;
     float* const to = y + r * columns;
-    const float middle = share * reduce_row(row, n, AddJoin{}, Identity{});
-    const float spread = share * reduce_row(row, n, AddJoin{}, SquaredDeviation{middle});
-    const float factor = 1.0F / std::sqrt(spread + epsilon);
-    mean[r] = middle;
+    const RowMoments moments = row_moments(row, n);
+    const float factor = 1.0F / std::sqrt(moments.variance + epsilon);
+    mean[r] = moments.mean;
     scale[r] = factor;
-    const V m = set(middle);
+    const V m = set(moments.mean);
     const V s = set(factor);
     sweep(n, [&](std::size_t i, auto access) HWY_ATTR {
       const V normal = hn::Mul(hn::Sub(access.load(row + i), m), s);
@@ -126,10 +125,12 @@ InstructionPtr lower_layer_norm(const Binding& binding) {
 // Each chunk of rows has sums of its own, which are joined in order.
 InstructionPtr lower_layer_norm_gradient(const Binding& binding) {
   const std::int64_t columns = columns_of(binding.in[0]);
-  const std::int64_t rows = rows_per_chunk(columns);
+  constexpr std::int64_t kMostRows = 256;  // whose gradients are added up plainly
+  const std::int64_t rows = std::min(kMostRows, rows_per_chunk(columns));
   const std::int64_t chunks = (rows_of(binding.in[0]) + rows - 1) / rows;
-  const auto sums =
-      std::make_shared<Tensor>(DType::kF32, Shape{std::max<std::int64_t>(1, chunks), 2 * columns});
+  // One more, for what joining the chunks rounds off.
+  const auto sums = std::make_shared<Tensor>(
+      DType::kF32, Shape{std::max<std::int64_t>(1, chunks) + 1, 2 * columns});
   return instruction([binding_in = binding.in, dx = binding.out[0], dgamma = binding.out[1],
                       dbeta = binding.out[2], columns, rows, chunks, sums](const Machine& machine) {
     const LayerNormGradient arrays{binding_in[0].f32(), binding_in[1].f32(), binding_in[2].f32(),
@@ -140,9 +141,9 @@ InstructionPtr lower_layer_norm_gradient(const Binding& binding) {
       float* const own = all + begin / rows * 2 * columns;
       layer_norm_gradient(arrays, columns, begin, end, own, own + columns);
     });
+    float* const lost = all + std::max<std::int64_t>(1, chunks) * 2 * columns;
     for (std::int64_t chunk = 1; chunk < chunks; ++chunk) {
-      const float* const own = all + chunk * 2 * columns;
-      for (std::int64_t i = 0; i < 2 * columns; ++i) all[i] += own[i];
+      add_to_sum(all + chunk * 2 * columns, all, lost, 2 * columns);
     }
     std::copy_n(all, columns, dgamma.f32());
     std::copy_n(all + columns, columns, dbeta.f32());

@@ -15,6 +15,7 @@
 #include <cmath>
 #include <limits>
 
+#include "backend/cpu/far_angle.h"
 #include "backend/cpu/simd-inl.h"
 
 HWY_BEFORE_NAMESPACE();
@@ -141,9 +142,10 @@ HWY_INLINE V vector_log1p(V x) {
 }
 
 HWY_INLINE V vector_tanh(V x) {
-  // Beyond 7.9 in size the ratio below is 1 within rounding, beyond 9.02 tanh is 1 itself; below
-  // 0.0004 tanh x = x.
-  const V c = clamp(x, -7.90531110763549805F, 7.90531110763549805F);
+  // Below 0.0004 tanh x = x.
+  constexpr float kFar = 5.0F;  // the ratio would do up to 7.9
+  const V size = hn::Abs(x);
+  const V c = clamp(x, -kFar, kFar);
   const V s = hn::Mul(c, c);
   const V p =
       hn::Mul(c, horner(s, set(-2.76076847742355e-16F), 2.00018790482477e-13F,
@@ -151,10 +153,17 @@ HWY_INLINE V vector_tanh(V x) {
                         6.37261928875436e-04F, 4.89352455891786e-03F));
   const V q = horner(s, set(1.19825839466702e-06F), 1.18534705686654e-04F, 2.26843463243900e-03F,
                      4.89352518554385e-03F);
-  const M keep = hn::Or(hn::Lt(hn::Abs(x), set(0.0004F)), is_nan(x));
-  const V ratio =
-      hn::IfThenElse(hn::Gt(hn::Abs(x), set(9.02F)), hn::CopySign(set(1.0F), x), hn::Div(p, q));
-  return hn::IfThenElse(keep, x, ratio);
+  const M keep = hn::Or(hn::Lt(size, set(0.0004F)), is_nan(x));
+  V y = hn::Div(p, q);
+  const M is_far = hn::Gt(size, set(kFar));
+  if (!hn::AllFalse(kFloats, is_far)) {
+    // 1 − tanh |x| = 2·(e − e² + …) with e = e^(−2|x|): the last digits of tanh are all that is
+    // left of its slope here.
+    const V e = exp_clamped(hn::Max(hn::Mul(size, set(-2.0F)), set(-105.0F)));
+    const V far = hn::NegMulAdd(set(2.0F), hn::NegMulAdd(e, e, e), set(1.0F));
+    y = hn::IfThenElse(is_far, hn::CopySign(far, x), y);
+  }
+  return hn::IfThenElse(keep, x, y);
 }
 
 /// 1 / (1 + e^−x), to full relative accuracy on both sides.
@@ -214,15 +223,75 @@ HWY_INLINE V vector_gelu_slope(V x) {
   return hn::MulAdd(hn::Mul(x, set(0.398942280401432678F)), n.power, n.distribution);
 }
 
-/// sin(x + quarter·π/2) for |x| < 8192: x less its nearest multiple of π/2, which is taken off in
-/// three parts so that little is lost, and one of two polynomials by the quadrant.
+/// An angle as quadrant·π/2 + rest, |rest| ≤ π/4.
+struct Angle {
+  V rest;
+  VI quadrant;
+};
+
+#if HWY_TARGET == HWY_SCALAR
+using HalfFloats = Floats;  // one lane has no halves
+#else
+using HalfFloats = hn::Half<Floats>;
+#endif
+using HalfInts = hn::RebindToSigned<HalfFloats>;
+using Doubles = hn::Rebind<double, HalfFloats>;
+
+struct HalfAngle {
+  hn::Vec<HalfFloats> rest;
+  hn::Vec<HalfInts> quadrant;
+};
+
+/// For |x| < 2²⁷, in doubles: π/2 in parts of 25 bits, so that their multiples and all differences
+/// but the last are exact, however near x is to a multiple.
+HWY_INLINE HalfAngle half_angle(hn::Vec<HalfFloats> x) {
+  const Doubles d;
+  const auto wide = hn::PromoteTo(d, x);
+  const auto n = hn::Round(hn::Mul(wide, hn::Set(d, 0x1.45F306DC9C883p-1)));
+  auto r = hn::NegMulAdd(n, hn::Set(d, 0x1.921FB5p+0), wide);
+  r = hn::NegMulAdd(n, hn::Set(d, 0x1.110B46p-26), r);
+  r = hn::NegMulAdd(n, hn::Set(d, 0x1.1A62633145C07p-54), r);
+  return {hn::DemoteTo(HalfFloats(), r), hn::DemoteTo(HalfInts(), n)};
+}
+
+HWY_INLINE Angle near_angle(V x) {
+#if HWY_TARGET == HWY_SCALAR
+  const HalfAngle angle = half_angle(x);
+  return {angle.rest, angle.quadrant};
+#else
+  const HalfFloats half;
+  const HalfAngle low = half_angle(hn::LowerHalf(half, x));
+  const HalfAngle high = half_angle(hn::UpperHalf(half, x));
+  return {hn::Combine(kFloats, high.rest, low.rest),
+          hn::Combine(kInts, high.quadrant, low.quadrant)};
+#endif
+}
+
+/// `near`, but for the lanes of x that are farther away than half_angle() goes: lane by lane, as
+/// they are seldom.
+inline HWY_NOINLINE Angle with_far_lanes(V x, const Angle& near) {
+  alignas(64) float at[16];
+  alignas(64) float rest[16];
+  alignas(64) std::int32_t quadrant[16];
+  hn::Store(x, kFloats, at);
+  hn::Store(near.rest, kFloats, rest);
+  hn::Store(near.quadrant, kInts, quadrant);
+  for (std::size_t i = 0; i < lanes(); ++i) {
+    if (!std::isfinite(at[i]) || std::abs(at[i]) < 0x1p27F) continue;
+    const FarAngle far = far_angle(at[i]);
+    rest[i] = far.rest;
+    quadrant[i] = far.n;
+  }
+  return {hn::Load(kFloats, rest), hn::Load(kInts, quadrant)};
+}
+
+/// sin(x + quarter·π/2), to 2 units in the last place for every finite x; NaN for infinities.
 HWY_INLINE V sin_from_quadrant(V x, std::int32_t quarter) {
-  const V n = hn::Round(hn::Mul(x, set(0.636619772367581343F)));
-  V r = hn::NegMulAdd(n, set(1.5703125F), x);
-  r = hn::NegMulAdd(n, set(4.837512969970703125e-4F), r);
-  r = hn::NegMulAdd(n, set(7.54978995489188216e-8F), r);
-  const V bounded = clamp(n, -16384.0F, 16384.0F);
-  const VI quadrant = hn::Add(hn::ConvertTo(kInts, bounded), hn::Set(kInts, quarter));
+  const M is_near = hn::Lt(hn::Abs(x), set(0x1p27F));
+  Angle angle = near_angle(hn::IfThenElseZero(is_near, x));
+  if (!hn::AllTrue(kFloats, is_near)) angle = with_far_lanes(x, angle);
+  const V r = angle.rest;
+  const VI quadrant = hn::Add(angle.quadrant, hn::Set(kInts, quarter));
   const V s = hn::Mul(r, r);
   V sine = horner(s, set(-1.9515295891e-4F), 8.3321608736e-3F, -1.6666654611e-1F);
   sine = hn::MulAdd(hn::Mul(sine, s), r, r);
@@ -231,7 +300,8 @@ HWY_INLINE V sin_from_quadrant(V x, std::int32_t quarter) {
   const auto odd = hn::TestBit(quadrant, hn::Set(kInts, 1));
   const V y = hn::IfThenElse(hn::RebindMask(kFloats, odd), cosine, sine);
   const V flip = hn::BitCast(kFloats, hn::ShiftLeft<30>(hn::And(quadrant, hn::Set(kInts, 2))));
-  return hn::IfThenElse(is_nan(x), x, hn::Xor(y, flip));
+  // x − x is NaN for infinities and NaN.
+  return hn::IfThenElse(hn::IsFinite(x), hn::Xor(y, flip), hn::Sub(x, x));
 }
 HWY_INLINE V vector_sin(V x) { return sin_from_quadrant(x, 0); }
 HWY_INLINE V vector_cos(V x) { return sin_from_quadrant(x, 1); }

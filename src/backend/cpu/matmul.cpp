@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "backend/cpu/instruction_set.h"
 #include "backend/cpu/onednn.h"
 
 namespace chainrule::cpu {
@@ -39,7 +40,7 @@ MatmulPlan::MatmulPlan(const MatmulShape& shape)
   const std::int64_t columns = divide_up(shape.n, kVectorColumns) * kVectorColumns;
   // The k that is added stands for the work that does not depend on k: reading, packing, storing.
   const std::int64_t work = shape.m * columns * (shape.k + 16);
-  onednn_ = work >= kOnednnWork && onednn_available();
+  onednn_ = work >= kOnednnWork && named_instruction_set().empty() && onednn_available();
   cut(work);
   if (onednn_) return;
 

@@ -17,6 +17,7 @@
 #include <hwy/cache_control.h>
 #include <hwy/highway.h>
 #include "backend/cpu/dispatch.h"
+#include "backend/cpu/instruction_set.h"
 
 HWY_BEFORE_NAMESPACE();
 namespace chainrule::cpu::HWY_NAMESPACE {
@@ -452,10 +453,7 @@ void multiply_transposed_windows(const TransposedWindowBlock& block, float* scra
 }
 
 MatmulBlockKernel matmul_block_kernel() {
-  // Without this the table's first entry, which detects the CPU at every call, would be returned.
-  if (!hwy::GetChosenTarget().IsInitialized()) {
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
+  choose_instruction_set();
   return chosen(HWY_DISPATCH_TABLE(multiply_block));
 }
 

@@ -6,19 +6,33 @@
 
 namespace chainrule::cpu {
 
-/// The mean and Σ (x − mean)² of each channel over so many rows.
+/// The mean and Σ (x − mean)² of each channel over so many rows. Means are counted from `origin`,
+/// some number of the channel, since a mean far from 0 would itself be rounded too much.
 struct Moments {
   std::int64_t rows = 0;
-  float* mean = nullptr;     // [channels]
-  float* squares = nullptr;  // [channels]
+  float* origin = nullptr;  // [channels], as all of these
+  float* mean = nullptr;    // less the origin
+  float* squares = nullptr;
+  float* lost = nullptr;  // what the last addition to `squares` rounded off
+
+  static constexpr std::int64_t kArrays = 4;
+  /// Of so many rows, in memory of kArrays · channels floats.
+  static Moments at(float* memory, std::int64_t channels, std::int64_t rows = 0);
 };
 
-/// Adds rows x [rows, channels] to `to`; `own` is scratch of 2·channels floats.
+/// Adds rows x [rows, channels], which begin `stride` apart, to `to`; `own` is scratch of
+/// kArrays · channels floats.
 /// Source: Chan, Golub & LeVeque, 1979, for joining two parts.
-void add_rows(const float* x, std::int64_t rows, std::int64_t channels, Moments& to, float* own);
+void add_rows(const float* x, std::int64_t rows, std::int64_t channels, std::int64_t stride,
+              Moments& to, float* own);
 
 /// Adds what other rows gave.
 void add_moments(const Moments& from, std::int64_t channels, Moments& to);
+
+/// out[c] = the variance of channel c.
+///
+/// requires  moments.rows ≥ 1.
+void variances(const Moments& moments, std::int64_t channels, float* out);
 
 /// out[r] = the variance of row r of x [rows, columns], for r in [begin, end).
 ///

@@ -5,7 +5,9 @@
 #include <cstring>
 #include <thread>
 
+#include "backend/cpu/instruction_set.h"
 #include "backend/cpu/lowering.h"
+#include "base/denormals.h"
 #include "chainrule/error.h"
 
 namespace chainrule {
@@ -68,9 +70,12 @@ std::shared_ptr<cpu::ThreadPool> make_thread_pool(int threads) {
   if (threads < 0 || threads > 1024) {
     throw UsageError("threads: expected 0 (one a core) to 1024, got " + std::to_string(threads));
   }
+  cpu::choose_instruction_set();
   const unsigned cores = std::max(1U, std::thread::hardware_concurrency());
   return std::make_shared<cpu::ThreadPool>(threads == 0 ? static_cast<int>(cores) : threads);
 }
+
+int thread_count(const cpu::ThreadPool& threads) { return threads.threads(); }
 
 struct Program::State {
   cpu::Code code;
@@ -83,6 +88,7 @@ struct Program::State {
 Program::Program(const Graph& graph, const std::shared_ptr<Parameters>& parameters,
                  CompileOptions options)
     : state_(std::make_unique<State>()) {
+  cpu::choose_instruction_set();
   state_->code = cpu::lower(graph, parameters, options.tiny);
   state_->pool = options.threads ? std::move(options.threads) : make_thread_pool(1);
   const std::size_t stride = (state_->code.scratch_bytes + 63) / 64 * 64;
@@ -116,6 +122,7 @@ void Program::bind(std::string_view name, const void* data) {
 }
 
 bool Program::run() {
+  const DenormalsAsZeros zeros;
   for (const cpu::InstructionPtr& step : state_->code.compute) step->run(state_->machine);
   if (state_->guard != nullptr && !std::isfinite(*state_->guard)) return false;
   for (const cpu::InstructionPtr& step : state_->code.apply) step->run(state_->machine);

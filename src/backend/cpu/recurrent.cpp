@@ -12,6 +12,7 @@
 #include "backend/cpu/move.h"
 #include "backend/cpu/pass.h"
 #include "backend/cpu/recurrent_kernels.h"
+#include "backend/cpu/reduce.h"
 
 namespace chainrule::cpu {
 namespace {
@@ -288,6 +289,7 @@ class Backward {
     operand_ = pieces_.take(2 * e_.rows * stride_);
     sum_floats_ = static_cast<std::int64_t>(cell.arguments) * cell.gates * kPanel;
     sums_ = pieces_.take(e_.chunks() * sum_floats_);
+    lost_ = pieces_.take(e_.chunks() * sum_floats_);
   }
 
   std::size_t shared_bytes() const { return pieces_.bytes(); }
@@ -305,6 +307,7 @@ class Backward {
       std::copy_n(in_[3 + cell_.saved_states + s].f32(), e_.rows * e_.units, carry(s));
     }
     std::fill_n(shared + sums_, e_.chunks() * sum_floats_, 0.0F);
+    std::fill_n(shared + lost_, e_.chunks() * sum_floats_, 0.0F);
     // One more than there are steps: the last brings what goes back into h0.
     for (std::int64_t i = 0; i <= e_.steps; ++i) {
       machine.pool->run(e_.chunks(), [&](std::int64_t chunk, int worker) {
@@ -388,8 +391,8 @@ class Backward {
     tile.operand = now + p.unit;
     tile.operand_stride = stride_;
     kernel_(tile);
-    float* const sums = shared + sums_ + chunk * sum_floats_;
-    for (std::int64_t k = 0; k < sum_floats_; ++k) sums[k] += step_sums[k];
+    add_to_sum(step_sums, shared + sums_ + chunk * sum_floats_,
+               shared + lost_ + chunk * sum_floats_, sum_floats_);
   }
 
   const Cell& cell_;
@@ -405,6 +408,7 @@ class Backward {
   std::int64_t panels_ = 0;  // offsets in shared memory
   std::int64_t operand_ = 0;
   std::int64_t sums_ = 0;
+  std::int64_t lost_ = 0;  // what each of them rounded off
 };
 
 // ── the table ────────────────────────────────────────────────────────────────

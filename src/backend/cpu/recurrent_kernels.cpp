@@ -7,6 +7,7 @@
 #include <hwy/highway.h>
 
 #include "backend/cpu/dispatch.h"
+#include "backend/cpu/instruction_set.h"
 #include "backend/cpu/math-inl.h"
 #include "backend/cpu/recurrent_kernels.h"
 
@@ -275,33 +276,22 @@ HWY_EXPORT(rnn_relu_backward);
 HWY_EXPORT(lstm_backward);
 HWY_EXPORT(gru_backward);
 
-namespace {
-
-// Without this the tables' first entries, which detect the CPU at every call, would be returned.
-void detect() {
-  if (!hwy::GetChosenTarget().IsInitialized()) {
-    hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-  }
-}
-
-}  // namespace
-
 RecurrentKernels rnn_tanh_kernels() {
-  detect();
+  choose_instruction_set();
   return {chosen(HWY_DISPATCH_TABLE(rnn_tanh_forward)),
           chosen(HWY_DISPATCH_TABLE(rnn_tanh_backward))};
 }
 RecurrentKernels rnn_relu_kernels() {
-  detect();
+  choose_instruction_set();
   return {chosen(HWY_DISPATCH_TABLE(rnn_relu_forward)),
           chosen(HWY_DISPATCH_TABLE(rnn_relu_backward))};
 }
 RecurrentKernels lstm_kernels() {
-  detect();
+  choose_instruction_set();
   return {chosen(HWY_DISPATCH_TABLE(lstm_forward)), chosen(HWY_DISPATCH_TABLE(lstm_backward))};
 }
 RecurrentKernels gru_kernels() {
-  detect();
+  choose_instruction_set();
   return {chosen(HWY_DISPATCH_TABLE(gru_forward)), chosen(HWY_DISPATCH_TABLE(gru_backward))};
 }
 

@@ -1,6 +1,7 @@
 // Reductions. Along the last axis four vectors of partial results hide the latency of addition;
 // over an earlier axis eight rows are joined by a small tree and added to the row of results, which
-// stays in cache while the rows stream by.
+// stays in cache while the rows stream by. Neither adds up many terms plainly: stretches of them
+// are joined by sums that keep what they round off.
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "backend/cpu/reduce.cpp"
 #include <hwy/foreach_target.h>
@@ -18,23 +19,18 @@ HWY_BEFORE_NAMESPACE();
 namespace chainrule::cpu {
 namespace HWY_NAMESPACE {
 
-/// out[j] = first of the rows joined, for one array [rows, inner] and columns [begin, end).
+/// out[j] = the rows joined, for so many columns of rows that begin `stride` apart.
 template <class Join>
-HWY_INLINE void reduce_rows(const float* x, float* out, std::int64_t rows, std::int64_t inner,
-                            std::int64_t begin, std::int64_t end, const Join& join) {
-  const auto columns = static_cast<std::size_t>(end - begin);
-  const auto stride = static_cast<std::size_t>(inner);
-  x += begin;
-  out += begin;
+HWY_INLINE void reduce_rows(const float* x, float* out, std::int64_t rows, std::size_t stride,
+                            std::size_t columns, const Join& join) {
   std::int64_t r = 0;
   if (rows >= 8) {
     sweep(columns,
-          [&](std::size_t j, auto access) HWY_ATTR { access.store(set(Join::kNeutral), out + j); });
+          [&](std::size_t j, auto access) HWY_ATTR { access.store(Join::neutral(), out + j); });
   }
-  for (; r + 8 <= rows; r += 8) {
-    const float* const first = x + r * inner;
+  for (; r + 8 <= rows; r += 8, x += 8 * stride) {
     sweep(columns, [&](std::size_t j, auto access) HWY_ATTR {
-      const float* p = first + j;
+      const float* p = x + j;
       const V ab = join(access.load(p), access.load(p + stride));
       const V cd = join(access.load(p + 2 * stride), access.load(p + 3 * stride));
       p += 4 * stride;
@@ -48,15 +44,53 @@ HWY_INLINE void reduce_rows(const float* x, float* out, std::int64_t rows, std::
   // The last rows, or the only ones, meet in a register: a masked load waits long for a masked
   // store.
   sweep(columns, [&](std::size_t j, auto access) HWY_ATTR {
-    V total = r == 0 ? set(Join::kNeutral) : access.load(out + j);
+    V total = r == 0 ? Join::neutral() : access.load(out + j);
     for (std::int64_t last = r; last < rows; ++last) {
-      total = join(total, access.load(x + last * inner + j));
+      total = join(total, access.load(x + static_cast<std::size_t>(last - r) * stride + j));
     }
     access.store(total, out + j);
   });
 }
 
+/// Total::add for each of n sums.
+HWY_INLINE void add_row(const float* x, float* sum, float* lost, std::size_t n) {
+  sweep(n, [&](std::size_t j, auto access) HWY_ATTR {
+    Total total(access.load(sum + j));
+    total.lost = access.load(lost + j);
+    total.add(access.load(x + j));
+    access.store(total.sum, sum + j);
+    access.store(total.lost, lost + j);
+  });
+}
+
+/// The sum of many rows, so many at a time and a stretch of columns at a time.
+void sum_rows(const float* x, float* out, std::int64_t rows, std::size_t stride,
+              std::size_t columns) {
+  constexpr std::int64_t kRows = 128;
+  constexpr std::size_t kColumns = 512;
+  if (rows <= kRows) return reduce_rows(x, out, rows, stride, columns, AddJoin{});
+  alignas(64) float part[kColumns];
+  alignas(64) float lost[kColumns];
+  for (std::size_t column = 0; column < columns; column += kColumns) {
+    const std::size_t n = std::min(kColumns, columns - column);
+    const float* from = x + column;
+    float* const to = out + column;
+    reduce_rows(from, to, kRows, stride, n, AddJoin{});
+    std::fill_n(lost, n, 0.0F);
+    for (std::int64_t row = kRows; row < rows; row += kRows) {
+      from += static_cast<std::size_t>(kRows) * stride;
+      reduce_rows(from, part, std::min(kRows, rows - row), stride, n, AddJoin{});
+      add_row(part, to, lost, n);
+    }
+  }
+}
+
+void array_added(const float* x, float* sum, float* lost, std::size_t n) {
+  add_row(x, sum, lost, n);
+}
+
 void sum_range(const float* x, float* out, const ReduceRange& range, float scale) {
+  const auto columns = static_cast<std::size_t>(range.inner_end - range.inner_begin);
   for (std::int64_t o = range.outer_begin; o < range.outer_end; ++o) {
     const float* const from = x + o * range.reduced * range.inner;
     if (range.inner == 1) {
@@ -67,8 +101,8 @@ void sum_range(const float* x, float* out, const ReduceRange& range, float scale
       continue;
     }
     float* const to = out + o * range.inner;
-    reduce_rows(from, to, range.reduced, range.inner, range.inner_begin, range.inner_end,
-                AddJoin{});
+    sum_rows(from + range.inner_begin, to + range.inner_begin, range.reduced,
+             static_cast<std::size_t>(range.inner), columns);
     if (scale != 1.0F) {
       for (std::int64_t i = range.inner_begin; i < range.inner_end; ++i) to[i] *= scale;
     }
@@ -76,6 +110,7 @@ void sum_range(const float* x, float* out, const ReduceRange& range, float scale
 }
 
 void max_range(const float* x, float* out, const ReduceRange& range) {
+  const auto columns = static_cast<std::size_t>(range.inner_end - range.inner_begin);
   for (std::int64_t o = range.outer_begin; o < range.outer_end; ++o) {
     const float* const from = x + o * range.reduced * range.inner;
     if (range.inner == 1) {
@@ -84,8 +119,8 @@ void max_range(const float* x, float* out, const ReduceRange& range) {
       }
       continue;
     }
-    reduce_rows(from, out + o * range.inner, range.reduced, range.inner, range.inner_begin,
-                range.inner_end, MaxJoin{});
+    reduce_rows(from + range.inner_begin, out + o * range.inner + range.inner_begin, range.reduced,
+                static_cast<std::size_t>(range.inner), columns, MaxJoin{});
   }
 }
 
@@ -159,6 +194,7 @@ HWY_EXPORT(max_range);
 HWY_EXPORT(argmax_range);
 HWY_EXPORT(sum_of_chunks);
 HWY_EXPORT(sum_of_square_chunks);
+HWY_EXPORT(array_added);
 HWY_EXPORT(finite_everywhere);
 HWY_EXPORT(non_finite_count);
 
@@ -183,6 +219,10 @@ void sum_chunks(const float* x, std::int64_t n, std::int64_t begin, std::int64_t
 void sum_squares_chunks(const float* x, std::int64_t n, std::int64_t begin, std::int64_t end,
                         float* partials) {
   chosen(HWY_DISPATCH_TABLE(sum_of_square_chunks))(x, n, begin, end, partials);
+}
+
+void add_to_sum(const float* x, float* sum, float* lost, std::int64_t n) {
+  chosen(HWY_DISPATCH_TABLE(array_added))(x, sum, lost, static_cast<std::size_t>(n));
 }
 
 float sum_partials(const float* partials, std::int64_t count) {

@@ -49,6 +49,11 @@ void sum_squares_chunks(const float* x, std::int64_t n, std::int64_t begin, std:
 /// The sum of count partial sums by a fixed pairwise tree; 0 for none.
 float sum_partials(const float* partials, std::int64_t count);
 
+/// sum[i] += x[i] for i in [0, n): one of many arrays that are added one after the other. What an
+/// addition rounds off is in `lost`, zeros at first, and goes along with the next, so that the
+/// error does not grow with the number of arrays.
+void add_to_sum(const float* x, float* sum, float* lost, std::int64_t n);
+
 /// How many elements are not finite.
 struct NonFinite {
   std::int64_t nan = 0;

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "backend/cpu/reduce.h"
 #include "compiler/passes.h"
 #include "graph/op.h"
 #include "ops/window.h"
@@ -152,6 +153,21 @@ float* SlicePart::f32(const Operand& x) const {
   std::byte* const at =
       machine.scratch_of(worker) + (static_cast<std::ptrdiff_t>(slot.local) - before);
   return reinterpret_cast<float*>(at);
+}
+
+void SliceTotals::add(const float* x, std::int64_t slice, bool first) const {
+  float* const total = sums() + slice * floats_;
+  float* const rest = lost() + slice * floats_;
+  if (first) {
+    std::copy_n(x, floats_, total);
+    std::fill_n(rest, floats_, 0.0F);
+  } else {
+    add_to_sum(x, total, rest, floats_);
+  }
+}
+
+void SliceTotals::finish(float* out, float scale) const {
+  sum(sums(), out, {Slices::kCount, floats_, 0, 1, 0, floats_}, scale);
 }
 
 namespace {

@@ -54,6 +54,25 @@ class Sliced : public Instruction {
   Slices slices_;
 };
 
+/// Sums of arrays, one for each slice, to which the slice's parts add in their order.
+class SliceTotals {
+ public:
+  explicit SliceTotals(std::int64_t floats)
+      : floats_(floats), memory_(DType::kF32, {2, Slices::kCount, floats}) {}
+
+  void add(const float* x, const SlicePart& part) const { add(x, part.slice, part.first); }
+  void add(const float* x, std::int64_t slice, bool first) const;
+  /// out = scale · the sum over all slices.
+  void finish(float* out, float scale) const;
+
+ private:
+  float* sums() const { return memory_.values<float>().data(); }
+  float* lost() const { return sums() + Slices::kCount * floats_; }
+
+  std::int64_t floats_;
+  mutable Tensor memory_;  // the sums, then what each rounded off
+};
+
 /// A Sliced that calls f(part).
 template <typename F>
 std::unique_ptr<Sliced> sliced(std::int64_t examples, F f) {

@@ -8,12 +8,16 @@
 #include "backend/cpu/thread_pool.h"
 
 #include <chrono>
+#include <new>
 #include <string>
+#include <system_error>
+#include <utility>
 
 #if defined(__x86_64__) || defined(__i386__)
 #include <immintrin.h>
 #endif
 
+#include "base/denormals.h"
 #include "chainrule/error.h"
 
 namespace chainrule::cpu {
@@ -48,24 +52,47 @@ constexpr std::uint64_t kChunksLeft = 0xFFFFFFFF;
 
 }  // namespace
 
-ThreadPool::ThreadPool(int threads) {
+ThreadPool::ThreadPool(int threads, const StartThread& start) {
   if (threads < 1) {
     throw UsageError("threads: expected at least 1, got " + std::to_string(threads));
   }
-  workers_.reserve(static_cast<std::size_t>(threads - 1));
-  for (int worker = 1; worker < threads; ++worker) {
-    workers_.emplace_back([this, worker] { serve(worker); });
+  for (int count = threads - 1; !start_workers(count, start);) {
+    count = static_cast<int>(workers_.size()) / 2;
+    stop_workers();
   }
 }
 
-ThreadPool::~ThreadPool() {
+ThreadPool::~ThreadPool() { stop_workers(); }
+
+std::thread ThreadPool::start_thread(std::function<void()> function) {
+  return std::thread(std::move(function));
+}
+
+// False when the system refused one.
+bool ThreadPool::start_workers(int count, const StartThread& start) {
+  workers_.reserve(static_cast<std::size_t>(count));
+  try {
+    for (int worker = 1; worker <= count; ++worker) {
+      workers_.push_back(start([this, worker] { serve(worker); }));
+    }
+  } catch (const std::system_error&) {
+    return false;
+  } catch (const std::bad_alloc&) {
+    return false;
+  }
+  return true;
+}
+
+void ThreadPool::stop_workers() {
   stop_ = true;
   ++wakes_;
   wakes_.notify_all();
   for (std::thread& worker : workers_) worker.join();
+  workers_.clear();
+  stop_ = false;
 }
 
-void ThreadPool::run_job(const Job& job) noexcept {
+void ThreadPool::run_job(const Job& job) {
   call_.store(job.call, std::memory_order_relaxed);
   callable_.store(job.callable, std::memory_order_relaxed);
   chunks_.store(job.chunks, std::memory_order_relaxed);
@@ -80,14 +107,20 @@ void ThreadPool::run_job(const Job& job) noexcept {
     wakes_.notify_all();
   }
 
-  const std::uint32_t others = static_cast<std::uint32_t>(job.chunks) - work(ticket, 0);
-  const auto all_finished = [&] { return finished_.load(std::memory_order_acquire) == others; };
-  if (spin_until(all_finished)) return;
+  await_others(static_cast<std::uint32_t>(job.chunks) - work(ticket, 0));
+  const std::exception_ptr failure = std::exchange(failure_, nullptr);
+  busy_.store(false, std::memory_order_release);
+  if (failure) std::rethrow_exception(failure);
+}
+
+// Waits until other threads have finished so many chunks.
+void ThreadPool::await_others(std::uint32_t chunks) noexcept {
+  if (spin_until([&] { return finished_.load(std::memory_order_acquire) == chunks; })) return;
   // Asleep, this core is free for the thread that we wait for.
   caller_sleeps_ = true;
   for (;;) {
     const std::uint32_t finished = finished_.load();
-    if (finished == others) break;
+    if (finished == chunks) break;
     finished_.wait(finished);
   }
   caller_sleeps_ = false;
@@ -104,7 +137,11 @@ std::uint32_t ThreadPool::work(std::uint64_t ticket, int worker) noexcept {
     const auto left = static_cast<std::int64_t>(ticket & kChunksLeft);
     if (ticket_.compare_exchange_weak(ticket, ticket - 1, std::memory_order_acq_rel,
                                       std::memory_order_acquire)) {
-      call(callable, chunks - left, worker);
+      try {
+        call(callable, chunks - left, worker);
+      } catch (...) {
+        keep_exception(chunks - left);
+      }
       ++count;
       ticket = ticket_.load(std::memory_order_acquire);
     }
@@ -112,7 +149,16 @@ std::uint32_t ThreadPool::work(std::uint64_t ticket, int worker) noexcept {
   return count;
 }
 
+// The one of the lowest chunk is kept, whichever thread was first.
+void ThreadPool::keep_exception(std::int64_t chunk) noexcept {
+  const std::lock_guard lock(failure_mutex_);
+  if (failure_ && failed_chunk_ < chunk) return;
+  failure_ = std::current_exception();
+  failed_chunk_ = chunk;
+}
+
 void ThreadPool::serve(int worker) noexcept {
+  const DenormalsAsZeros zeros;
   for (;;) {
     const std::uint64_t ticket = await_work();
     if (stop_.load(std::memory_order_relaxed)) return;

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "chainrule/attention.h"
 #include "chainrule/error.h"
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
@@ -289,4 +290,25 @@ TEST_CASE("what a program lacks is named") {
   CHECK_THROWS_WITH_AS(program.input<float>("z"), "no input \"z\"; there are x", UsageError);
   CHECK_THROWS_WITH_AS(program.input<std::int32_t>("x"), "x is f32[3], asked for as i32",
                        ShapeError);
+}
+
+TEST_CASE("sinusoidal positions are right to the rounding of their angle in a long sequence") {
+  constexpr std::int64_t kLength = 30'000;
+  constexpr std::int64_t kFeatures = 8;
+  Graph g;
+  g.output("y", sinusoidal_positions(g, kLength, kFeatures));
+  Program program(g, std::make_shared<Parameters>());
+  program.run();
+  const auto y = program.output<float>("y");
+  double worst = 0;  // in roundings of the angle
+  for (std::int64_t t = 0; t < kLength; ++t) {
+    for (std::int64_t i = 0; i < kFeatures; ++i) {
+      const double angle =
+          static_cast<double>(t) * std::pow(10000, static_cast<double>(i % 4) / -4);
+      const double expected = i < 4 ? std::sin(angle) : std::cos(angle);
+      const double error = std::abs(y[static_cast<std::size_t>(t * kFeatures + i)] - expected);
+      worst = std::max(worst, error / ((1 + angle) * 0x1p-24));
+    }
+  }
+  CHECK(worst < 8);
 }

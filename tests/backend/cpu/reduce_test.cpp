@@ -2,6 +2,7 @@
 #include "backend/cpu/reduce.h"
 
 #include "backend/cpu/kernel_testing.h"
+#include "backend/cpu/moments.h"
 
 using namespace chainrule::cpu;
 
@@ -162,5 +163,89 @@ TEST_CASE("NaN and infinities are found wherever they stand") {
         x[at] = kept;
       }
     });
+  });
+}
+
+TEST_CASE("the error of a sum does not grow with the number of its terms") {
+  const std::int64_t n = 1'000'003;
+  Guarded<float> x(3 * n, 0, 0.1F);
+  const double expected = static_cast<double>(n) * static_cast<double>(0.1F);
+  for_each_target([&] {
+    Guarded<float> along(1);
+    Guarded<float> down(3);
+    sum(x.data(), along.data(), {n, 1, 0, 1, 0, 1});
+    sum(x.data(), down.data(), {n, 3, 0, 1, 0, 3});
+    CHECK(near(along[0], expected, 2e-7));
+    for (std::int64_t i = 0; i < 3; ++i) CHECK(near(down[i], expected, 2e-7));
+    // One after the other, as slices of a batch come.
+    Guarded<float> total(3, 0, 0.1F);
+    Guarded<float> lost(3, 0, 0.0F);
+    for (int i = 1; i < 100'000; ++i) add_to_sum(x.data(), total.data(), lost.data(), 3);
+    for (std::int64_t i = 0; i < 3; ++i) CHECK(near(total[i], 1e5 * double{0.1F}, 1e-7));
+  });
+}
+
+TEST_CASE("a long sum of infinities or NaN is what adding them up plainly gives") {
+  const std::int64_t n = 10'007;
+  for_each_target([&] {
+    for (const std::int64_t at : {0, 5, 700, 9'000, 10'006}) {
+      Guarded<float> x(2 * n, 0, 1.0F);
+      Guarded<float> y(2);
+      const auto sums = [&](float first, float second, std::int64_t inner) {
+        x[inner * at] = first;
+        x[inner * ((at + 5'000) % n)] = second;
+        sum(x.data(), y.data(), {n, inner, 0, 1, 0, inner});
+        return y[0];
+      };
+      for (const std::int64_t inner : {1, 2}) {
+        CHECK(sums(kInfinity, 1, inner) == kInfinity);
+        CHECK(sums(-kInfinity, -kInfinity, inner) == -kInfinity);
+        CHECK(std::isnan(sums(kInfinity, -kInfinity, inner)));
+        CHECK(std::isnan(sums(kNaN, 1, inner)));
+        CHECK(sums(std::numeric_limits<float>::max(), std::numeric_limits<float>::max(), inner) ==
+              kInfinity);
+        CHECK(sums(1, 1, inner) == static_cast<float>(n));
+      }
+    }
+  });
+}
+
+TEST_CASE("a variance keeps its digits where the mean is a million times the deviation") {
+  const std::int64_t n = 100'003;
+  const std::int64_t channels = 5;
+  Guarded<float> x(n * channels);
+  fill_random(x, 1e6F - 2, 1e6F + 2);
+  const auto expected = [&](std::int64_t first, std::int64_t stride) {
+    double mean = 0;
+    double squares = 0;
+    for (std::int64_t i = 0; i < n; ++i) mean += double{x[first + i * stride]} - 1e6;
+    mean = 1e6 + mean / static_cast<double>(n);
+    for (std::int64_t i = 0; i < n; ++i)
+      squares += std::pow(double{x[first + i * stride]} - mean, 2);
+    return squares / static_cast<double>(n);
+  };
+  for_each_target([&] {
+    Guarded<float> rows(2);
+    row_variances(x.data(), rows.data(), n, 0, 2);
+    for (std::int64_t r = 0; r < 2; ++r) CHECK(near(rows[r], expected(r * n, 1), 1e-6));
+
+    Guarded<float> memory(2 * Moments::kArrays * channels);
+    Guarded<float> own(Moments::kArrays * channels);
+    Guarded<float> columns(channels);
+    Moments whole = Moments::at(memory.data(), channels);
+    Moments half = Moments::at(memory.data() + Moments::kArrays * channels, channels);
+    add_rows(x.data(), 40'001, channels, channels, whole, own.data());
+    add_rows(x.data() + 40'001 * channels, n - 40'001, channels, channels, half, own.data());
+    add_moments(half, channels, whole);
+    variances(whole, channels, columns.data());
+    for (std::int64_t c = 0; c < channels; ++c) {
+      CHECK(near(columns[c], expected(c, channels), 1e-6));
+    }
+    CHECK(memory.intact());
+    CHECK(own.intact());
+
+    Guarded<float> equal(1000, 0, 1e6F + 0.0625F);
+    row_variances(equal.data(), rows.data(), 1000, 0, 1);
+    CHECK(rows[0] == 0.0F);
   });
 }

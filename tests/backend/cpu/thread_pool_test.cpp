@@ -4,7 +4,12 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
+#include <stdexcept>
+#include <string>
+#include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "chainrule/error.h"
@@ -77,4 +82,55 @@ TEST_CASE("threads that have gone to sleep wake for the next job") {
 
 TEST_CASE("a pool needs a thread") {
   CHECK_THROWS_WITH_AS(ThreadPool(0), "threads: expected at least 1, got 0", UsageError);
+}
+
+TEST_CASE("several threads may use one pool at the same time") {
+  ThreadPool pool(3);
+  constexpr std::size_t kUsers = 4;
+  std::vector<std::vector<int>> counts(kUsers, std::vector<int>(40, 0));
+  std::vector<std::thread> users;
+  for (std::vector<int>& own : counts) {
+    users.emplace_back([&pool, &own] {
+      for (int job = 0; job < 3000; ++job) {
+        pool.run(40, [&](std::int64_t chunk, int) { ++own[static_cast<std::size_t>(chunk)]; });
+      }
+    });
+  }
+  for (std::thread& user : users) user.join();
+  for (const std::vector<int>& own : counts) CHECK(own == std::vector<int>(40, 3000));
+}
+
+TEST_CASE("what a chunk throws comes out of run, that of the first such chunk") {
+  for (const int threads : {1, 3}) {
+    ThreadPool pool(threads);
+    for (int job = 0; job < 20; ++job) {
+      CHECK_THROWS_WITH_AS(pool.run(100,
+                                    [](std::int64_t chunk, int) {
+                                      if (chunk % 10 != 7) return;
+                                      throw std::runtime_error("chunk " + std::to_string(chunk));
+                                    }),
+                           "chunk 7", std::runtime_error);
+      std::vector<int> runs(100, 0);
+      pool.run(100, [&](std::int64_t chunk, int) { ++runs[static_cast<std::size_t>(chunk)]; });
+      CHECK(runs == std::vector<int>(100, 1));
+    }
+  }
+}
+
+TEST_CASE("where the system refuses a thread, half of those that it gave do the work") {
+  for (const int given : {0, 1, 6}) {
+    int left = given;
+    const auto start = [&](std::function<void()> function) {
+      if (left-- == 0) {
+        left = 100;  // those before will have ended
+        throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again));
+      }
+      return std::thread(std::move(function));
+    };
+    ThreadPool pool(9, start);
+    CHECK(pool.threads() == 1 + given / 2);
+    std::vector<int> runs(100, 0);
+    pool.run(100, [&](std::int64_t chunk, int) { ++runs[static_cast<std::size_t>(chunk)]; });
+    CHECK(runs == std::vector<int>(100, 1));
+  }
 }
