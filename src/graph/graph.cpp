@@ -73,9 +73,7 @@ bool is(const Node& node, std::string_view op) { return node.op->name == op; }
 bool is(const Value& value, std::string_view op) { return is(value.node(), op); }
 
 Value Graph::source(const Op& op, std::string name, Type type) {
-  const auto taken = [&](const Value& v) { return v.name() == name; };
-  if (std::any_of(inputs_.begin(), inputs_.end(), taken) ||
-      std::any_of(parameters_.begin(), parameters_.end(), taken)) {
+  if (!source_names_.insert(name).second) {
     throw UsageError("graph " + name_ + ": there is already an input called " + name);
   }
   Node& node = nodes_.emplace_back();
@@ -129,18 +127,24 @@ const Node& Graph::append(const Op& op, std::vector<Value> inputs, Attributes at
 }
 
 Value Graph::find(std::string_view name) const {
-  std::string known;
-  for (const auto& list : {inputs_, parameters_}) {
-    for (const Value& value : list) {
+  for (const std::vector<Value>* list : {&inputs_, &parameters_}) {
+    for (const Value& value : *list) {
       if (value.name() == name) return value;
-      known += (known.empty() ? "" : ", ") + value.name();
     }
+  }
+  std::string known;
+  for (const std::vector<Value>* list : {&inputs_, &parameters_}) {
+    for (const Value& value : *list) known += (known.empty() ? "" : ", ") + value.name();
   }
   throw UsageError("graph " + name_ + ": no input or parameter \"" + std::string(name) +
                    "\"; there are " + known);
 }
 
 void Graph::set_name(Value value, std::string name) {
+  if (value.node().op->source) {
+    source_names_.erase(value.name());
+    source_names_.insert(name);
+  }
   nodes_[static_cast<std::size_t>(value.node().id)].names[value.index()] = std::move(name);
 }
 
