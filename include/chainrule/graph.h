@@ -6,7 +6,6 @@
 #include <deque>
 #include <initializer_list>
 #include <memory>
-#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -145,7 +144,6 @@ class Graph {
 
   std::string name_;
   std::deque<Node> nodes_;  // a deque, so that handles to nodes stay valid
-  std::set<std::string, std::less<>> source_names_;
   std::vector<Value> inputs_;
   std::vector<Value> parameters_;
   std::vector<std::pair<std::string, Value>> outputs_;

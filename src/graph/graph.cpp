@@ -73,7 +73,9 @@ bool is(const Node& node, std::string_view op) { return node.op->name == op; }
 bool is(const Value& value, std::string_view op) { return is(value.node(), op); }
 
 Value Graph::source(const Op& op, std::string name, Type type) {
-  if (!source_names_.insert(name).second) {
+  const auto taken = [&](const Value& v) { return v.name() == name; };
+  if (std::any_of(inputs_.begin(), inputs_.end(), taken) ||
+      std::any_of(parameters_.begin(), parameters_.end(), taken)) {
     throw UsageError("graph " + name_ + ": there is already an input called " + name);
   }
   Node& node = nodes_.emplace_back();
@@ -141,10 +143,6 @@ Value Graph::find(std::string_view name) const {
 }
 
 void Graph::set_name(Value value, std::string name) {
-  if (value.node().op->source) {
-    source_names_.erase(value.name());
-    source_names_.insert(name);
-  }
   nodes_[static_cast<std::size_t>(value.node().id)].names[value.index()] = std::move(name);
 }
 
