@@ -4,6 +4,7 @@
 #include "chainrule/gradient.h"
 
 #include <algorithm>
+#include <limits>
 #include <map>
 #include <set>
 #include <utility>
@@ -24,6 +25,13 @@ struct Seed {
   Value dy;
 };
 
+// The first node that any of them comes from: nothing before it depends on them.
+std::int64_t earliest(const std::vector<Value>& values) {
+  std::int64_t first = std::numeric_limits<std::int64_t>::max();
+  for (const Value& value : values) first = std::min(first, value.node().id);
+  return first;
+}
+
 // For each node up to the last of y: does it depend, through real numbers, on any of wrt?
 std::vector<bool> dependent_nodes(const std::vector<Seed>& seeds, const std::vector<Value>& wrt) {
   const std::deque<Node>& nodes = seeds.front().y.graph().nodes();
@@ -31,7 +39,7 @@ std::vector<bool> dependent_nodes(const std::vector<Seed>& seeds, const std::vec
   for (const Value& value : wrt) depends[static_cast<std::size_t>(value.node().id)] = true;
   std::int64_t last = 0;
   for (const Seed& seed : seeds) last = std::max(last, seed.y.node().id);
-  for (std::int64_t id = 0; id <= last; ++id) {
+  for (std::int64_t id = earliest(wrt); id <= last; ++id) {
     const auto i = static_cast<std::size_t>(id);
     for (const Value& input : nodes[i].inputs) {
       if (input.dtype() == DType::kF32 && depends[static_cast<std::size_t>(input.node().id)]) {
@@ -57,7 +65,7 @@ class Backpropagation {
       : graph_(seeds.front().y.graph()),
         depends_(dependent_nodes(seeds, wrt)),
         gives_names_(gives_names) {
-    if (gives_names) names_ = names_of(graph_);
+    first = std::max(first, earliest(wrt));
     std::int64_t last = 0;
     for (const Seed& seed : seeds) {
       add(seed.y, seed.dy);
@@ -143,6 +151,7 @@ class Backpropagation {
   // A second gradient in the same graph finds the name dZ1 taken and leaves its own nodes unnamed.
   void give_name(Value value, Value d) {
     if (!gives_names_ || value.name().empty() || !d.name().empty()) return;
+    if (names_.empty()) names_ = names_of(graph_);
     const std::string name = "d" + value.name();
     if (names_.insert(name).second) d.named(name);
   }

@@ -64,15 +64,16 @@ std::string gradient_report(const NetworkCheck& check, double tolerance) {
 }
 
 std::string backend_report(const NetworkCheck& check) {
-  TextTable table("llrrrl");
-  table.add({"", "worst", "CPU", "reference", "error", ""});
+  TextTable table("llrrrrl");
+  table.add({"", "worst", "CPU", "reference", "error", "rounding", ""});
   std::string before;
   for (const BackendCheck& b : check.backend) {
     table.add({b.what == before ? "" : b.what, b.where, number(b.cpu), number(b.reference),
-               error_text(b.error), b.passed ? "ok" : "WRONG"});
+               error_text(b.error), error_text(b.allowed), b.passed ? "ok" : "WRONG"});
     before = b.what;
   }
-  return "the CPU in float32 against the reference in float64\n" + table.to_text();
+  return "the CPU in float32 against the reference in float64; rounding: what float32 may be off\n" +
+         table.to_text();
 }
 
 void check_network_of(Arguments& arguments, CheckOptions& options) {

@@ -17,8 +17,8 @@ constexpr double kZero = 1e-13;         // what rounding leaves of terms that ca
 constexpr double kLargestGuard = 1e-4;  // log(p + 1e-9), sqrt(v + 1e-5)
 constexpr std::size_t kDraws = 2;
 
-bool is_guard(const Value& v, const TensorMap& feed) {
-  if (is(v, "broadcast_to")) return is_guard(v.node().inputs[0], feed);
+bool is_guard(Value v, const TensorMap& feed) {
+  while (is(v, "broadcast_to")) v = v.node().inputs[0];
   double c = 0;
   if (is(v, "constant")) c = v.node().real("value");
   if (v.node().op->source && v.shape().empty() && v.dtype() == DType::kF32) {
@@ -113,7 +113,6 @@ Bench::Bench(const Graph& graph, TensorMap feed) : feed_(std::move(feed)) {
 }
 
 void Bench::draw(Value loss, const std::vector<Value>& finite) {
-  feeds_.clear();
   draws_.clear();
   const std::vector<bool> matters = ancestors(loss);
   RandomState random(20);
@@ -127,36 +126,27 @@ void Bench::draw(Value loss, const std::vector<Value>& finite) {
         tensor = drawn(tensor, is(v, "parameter"), boldness, random);
       }
     }
-    Evaluation evaluation(graph_, feed);
+    Draw draw(graph_, std::move(feed));
     const bool good = std::all_of(finite.begin(), finite.end(), [&](const Value& v) {
-      const Tensor tensor = evaluation.value(v);
-      const std::span<const double> x = tensor.values<double>();
+      const std::vector<double>& x = draw.numbers(v);
       return std::all_of(x.begin(), x.end(), [](double e) { return std::isfinite(e); });
     });
-    if (!good) continue;
-    feeds_.push_back(std::move(feed));
-    draws_.push_back(std::move(evaluation));
+    if (good) draws_.push_back(std::move(draw));
   }
-  if (draws_.empty()) {
-    feeds_.push_back(feed_);
-    draws_.emplace_back(graph_, feed_);
-  }
-}
-
-std::vector<double> Bench::numbers_of(std::size_t draw, Value v) {
-  draws_[draw].extend(feeds_[draw]);
-  const Tensor tensor = draws_[draw].value(v).as(DType::kF64);
-  const std::span<const double> x = tensor.values<double>();
-  return {x.begin(), x.end()};
+  if (draws_.empty()) draws_.emplace_back(graph_, feed_);
 }
 
 std::vector<double> Bench::numbers(Value v) {
   std::vector<double> all;
-  for (std::size_t i = 0; i < draws_.size(); ++i) {
-    const std::vector<double> x = numbers_of(i, v);
+  for (Draw& draw : draws_) {
+    const std::vector<double>& x = draw.numbers(v);
     all.insert(all.end(), x.begin(), x.end());
   }
   return all;
+}
+
+void Bench::forget(std::int64_t first) {
+  for (Draw& draw : draws_) draw.values.forget(first);
 }
 
 std::optional<Relation> Bench::relate(Value value, Value truth) {
@@ -174,27 +164,32 @@ std::optional<Relation> Bench::relate(Value value, Value truth) {
       return std::nullopt;
     }
   }
-  const std::vector<double> x = numbers(value);
-  const std::vector<double> t = numbers(expected);
   double xt = 0;
   double tt = 0;
   double largest = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    if (!std::isfinite(x[i])) return std::nullopt;
-    xt += x[i] * t[i];
-    tt += t[i] * t[i];
-    largest = std::max({largest, std::abs(x[i]), std::abs(t[i])});
+  for (Draw& draw : draws_) {
+    const std::vector<double>& x = draw.numbers(value);
+    const std::vector<double>& t = draw.numbers(expected);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      if (!std::isfinite(x[i])) return std::nullopt;
+      xt += x[i] * t[i];
+      tt += t[i] * t[i];
+      largest = std::max({largest, std::abs(x[i]), std::abs(t[i])});
+    }
   }
-  if (largest < kZero) return relation;
+  relation.vanishing = largest < kZero;
+  if (relation.vanishing) return relation;
   if (tt == 0 || xt == 0) return std::nullopt;
   relation.factor = xt / tt;
   if (std::abs(relation.factor - 1) < kTolerance) relation.factor = 1;
   const double size = std::max(std::abs(relation.factor) * std::sqrt(tt), 1e-300);
-  double worst = 0;
-  for (std::size_t i = 0; i < x.size(); ++i) {
-    worst = std::max(worst, std::abs(x[i] - relation.factor * t[i]));
+  for (Draw& draw : draws_) {
+    const std::vector<double>& x = draw.numbers(value);
+    const std::vector<double>& t = draw.numbers(expected);
+    for (std::size_t i = 0; i < x.size(); ++i) {
+      if (std::abs(x[i] - relation.factor * t[i]) > kTolerance * size) return std::nullopt;
+    }
   }
-  if (worst > kTolerance * size) return std::nullopt;
   return relation;
 }
 

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "chainrule/reference.h"
+#include "backend/reference/lazy.h"
 
 namespace chainrule::backprop {
 
@@ -37,6 +37,7 @@ struct Relation {
   double factor = 1;
   bool transposed = false;
   bool reshaped = false;
+  bool vanishing = false;  // both are 0 but for rounding, and the factor says nothing
 };
 
 /// `truth` seen through a relation, in the shape `shape`.
@@ -61,6 +62,9 @@ class Bench {
   /// The elements of a value for all draws, one draw after another.
   std::vector<double> numbers(Value v);
 
+  /// Lets go of the numbers of nodes that were tried out: those from `first` on.
+  void forget(std::int64_t first);
+
   /// How `value` follows from `truth` for all draws; nothing when it does not.
   std::optional<Relation> relate(Value value, Value truth);
 
@@ -69,13 +73,18 @@ class Bench {
   std::optional<std::vector<double>> combine(Value value, const std::vector<Value>& terms);
 
  private:
-  std::vector<double> numbers_of(std::size_t draw, Value v);
+  // The sources' numbers, and what was computed from them so far.
+  struct Draw {
+    Draw(const Graph& graph, TensorMap drawn) : feed(std::move(drawn)), values(graph) {}
+    const std::vector<double>& numbers(Value v) { return values.value(v, feed).data; }
+    TensorMap feed;
+    LazyEvaluation values;
+  };
 
   Graph graph_{"program"};
   TensorMap feed_;
   std::vector<std::vector<Value>> here_;
-  std::vector<TensorMap> feeds_;
-  std::vector<Evaluation> draws_;
+  std::vector<Draw> draws_;
 };
 
 }  // namespace chainrule::backprop

@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <map>
 
+#include "backend/reference/lazy.h"
 #include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/gradient.h"
@@ -21,33 +23,33 @@ using backprop::Repair;
 // The largest difference to the derivative on the file's own numbers.
 void measure(const NumpyProgram& program, const backprop::Study& study,
              std::vector<GradientLine>& lines) {
+  std::map<backprop::Key, Value> originals;  // of the values on the bench
+  for (const Node& node : program.graph->nodes()) {
+    for (std::size_t i = 0; i < node.types.size(); ++i) {
+      originals[backprop::key(study.bench.here(node.output(i)))] = node.output(i);
+    }
+  }
   std::vector<Value> of;
   std::vector<Value> values;
   for (const backprop::Gradient& g : study.gradients) {
-    const Value wanted = study.forward[*g.of].value;
-    Value original;
-    for (const Node& node : program.graph->nodes()) {
-      for (std::size_t i = 0; i < node.types.size(); ++i) {
-        if (study.bench.here(node.output(i)) == wanted) original = node.output(i);
-      }
-    }
-    of.push_back(original);
+    of.push_back(originals.at(backprop::key(study.forward[*g.of].value)));
     values.push_back(program.assignments[g.versions.back()].value);
   }
   const std::vector<Value> truths = gradient(program.loss, of);
-  const Evaluation evaluation(*program.graph, program.feed);
+  LazyEvaluation evaluation(*program.graph);
   for (std::size_t i = 0; i < of.size(); ++i) {
-    const Tensor x = evaluation.value(values[i]);
-    const Tensor t = evaluation.value(truths[i]);
+    const Array& x = evaluation.value(values[i], program.feed);
+    const Array& t = evaluation.value(truths[i], program.feed);
     const double factor =
         lines[i].verdict == GradientVerdict::kFactor ? lines[i].factor : 1;  // as it is meant
     double& worst = lines[i].difference;
-    if (x.size() != t.size() || x.shape().size() != t.shape().size()) {
-      worst = x.size() == t.size() ? 0 : std::numeric_limits<double>::quiet_NaN();
-      if (std::isnan(worst)) continue;
+    if (x.data.size() != t.data.size()) {
+      worst = std::numeric_limits<double>::quiet_NaN();
+      continue;
     }
-    for (std::size_t e = 0; e < x.values<double>().size(); ++e) {
-      worst = std::max(worst, std::abs(x.values<double>()[e] - factor * t.values<double>()[e]));
+    if (x.shape.size() != t.shape.size()) worst = 0;
+    for (std::size_t e = 0; e < x.data.size(); ++e) {
+      worst = std::max(worst, std::abs(x.data[e] - factor * t.data[e]));
     }
   }
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cmath>
+#include <set>
 
 #include "base/format.h"
 #include "chainrule/error.h"
@@ -14,10 +15,37 @@
 #include "compiler/passes.h"
 #include "explain/backprop_activations.h"
 #include "explain/notation.h"
+#include "explain/numeric.h"
 #include "graph/op.h"
 
 namespace chainrule::backprop {
 namespace {
+
+constexpr double kLargestFormula = 200;  // in nodes
+
+// How many nodes the formula of a value would show: what has no name is written out wherever it is
+// read.
+double size_of_formula(Value of) {
+  std::vector<double> sizes;
+  for (const Node& node : of.graph().nodes()) {
+    double size = 1;
+    for (const Value& input : node.inputs) {
+      size += input.name().empty() ? sizes[static_cast<std::size_t>(input.node().id)] : 1;
+    }
+    sizes.push_back(size);
+  }
+  return sizes[static_cast<std::size_t>(of.node().id)];
+}
+
+// The loss may be another name for an earlier value, so it need not be the last of the forward pass.
+std::int64_t last_of_forward(const NumpyProgram& program) {
+  std::int64_t last = program.loss.node().id;
+  for (std::size_t i = 0; i < program.forward; ++i) {
+    const Value& v = program.assignments[i].value;
+    if (v) last = std::max(last, v.node().id);
+  }
+  return last;
+}
 
 struct Scaled {
   Value value;
@@ -28,7 +56,7 @@ class Line {
  public:
   Line(Study& study, const Gradient& gradient) : study_(study), of_(*gradient.of) {
     const Graph& graph = *study.program.graph;
-    for (std::int64_t id = 0; id <= study.program.loss.node().id; ++id) {
+    for (std::int64_t id = 0; id <= last_of_forward(study.program); ++id) {
       const Node& node = graph.nodes()[static_cast<std::size_t>(id)];
       std::vector<Value>& outputs = copies_.emplace_back();
       if (node.op->source) {
@@ -58,6 +86,7 @@ class Line {
     }
   }
 
+  // "" where nobody would write it on one line.
   std::string text(double factor) {
     const Scaled d = derivative(of_);
     return written(d.value, d.scale * factor);
@@ -69,10 +98,11 @@ class Line {
   }
 
   std::string written(Value v, double scale) {
-    graph_.output("line", scaled(v, scale));
+    const std::unique_ptr<Graph> needed = needed_part({{"line", scaled(v, scale)}});
     const std::unique_ptr<Graph> plain =
-        spelled_out(*with_named_numbers(*doubled(*simplify(graph_))), Notation::kNumpy);
+        spelled_out(*with_named_numbers(*doubled(*simplify(*needed))), Notation::kNumpy);
     const Value result = plain->outputs().front().second;
+    if (size_of_formula(result) > kLargestFormula) return {};
     return result.node().op->source ? result.name() : expression(result, Notation::kNumpy);
   }
 
@@ -145,15 +175,46 @@ class Line {
     return graph_.input(name, {DType::kF32, {}});
   }
 
+  // Networks are deep: what is needed is listed first, and then gone through from the loss on.
   Scaled derivative(std::size_t of) {
+    for (const std::size_t i : not_known_yet(of)) done_[i] = sum_over_readers(i);
+    return known_derivative(of);
+  }
+
+  bool is_known(std::size_t of) {
+    if (of == study_.loss_index || known_.contains(of) || done_.contains(of)) return true;
+    const std::optional<Scaled> simple = difference_with_labels(of);
+    if (simple) done_[of] = *simple;
+    return simple.has_value();
+  }
+
+  Scaled known_derivative(std::size_t of) {
     if (of == study_.loss_index) return {constant(graph_, 1), 1};
-    if (const auto known = known_.find(of); known != known_.end())
-      return user_gradient(*known->second);
-    if (const auto done = done_.find(of); done != done_.end()) return done->second;
-    if (const auto simple = difference_with_labels(of)) return done_[of] = *simple;
+    const auto known = known_.find(of);
+    return known != known_.end() ? user_gradient(*known->second) : done_.at(of);
+  }
+
+  std::vector<std::size_t> not_known_yet(std::size_t of) {
+    std::set<std::size_t> seen;
+    std::vector<std::size_t> open{of};
+    std::vector<std::size_t> result;
+    while (!open.empty()) {
+      const std::size_t i = open.back();
+      open.pop_back();
+      if (!seen.insert(i).second || is_known(i)) continue;
+      result.push_back(i);
+      for (const std::size_t reader : study_.readers(i)) open.push_back(reader);
+    }
+    std::sort(result.begin(), result.end(), [&](std::size_t a, std::size_t b) {
+      return key(study_.forward[a].value) > key(study_.forward[b].value);
+    });
+    return result;
+  }
+
+  Scaled sum_over_readers(std::size_t of) {
     Scaled total;
     for (const std::size_t reader : study_.readers(of)) {
-      Scaled term = derivative(reader);
+      Scaled term = known_derivative(reader);
       term.value = back(reader, of, term.value);
       if (!total.value) {
         total = term;
@@ -164,7 +225,7 @@ class Line {
       }
     }
     if (!total.value) total.value = constant(graph_, 0, study_.forward[of].value.shape());
-    return done_[of] = total;
+    return total;
   }
 
   Scaled user_gradient(const Gradient& g) {
@@ -237,7 +298,8 @@ class Line {
 }  // namespace
 
 std::string correct_line(Study& study, const Gradient& gradient, double factor) {
-  return gradient.name + " = " + Line(study, gradient).text(factor);
+  const std::string text = Line(study, gradient).text(factor);
+  return text.empty() ? text : gradient.name + " = " + text;
 }
 
 }  // namespace chainrule::backprop

@@ -19,41 +19,48 @@ bool Judge::equal(Aspect aspect, std::size_t i, std::size_t j) {
 }
 
 bool Judge::leads_to(std::size_t from, std::size_t to) {
-  if (from == to) return true;
-  const bool is_new = leads_.try_emplace({from, to}, false).second;
-  if (is_new) {
-    for (const std::size_t i : reads(to)) {
-      if (i < to && leads_to(from, i)) leads_[{from, to}] = true;
+  for (std::size_t j = leads_.size(); j <= to; ++j) {
+    std::vector<bool> from_which(lines_.size(), false);
+    from_which[j] = true;
+    for (const std::size_t i : reads(j)) {
+      if (i >= j) continue;
+      for (std::size_t k = 0; k <= i; ++k) from_which[k] = from_which[k] || leads_[i][k];
     }
+    leads_.push_back(std::move(from_which));
   }
-  return leads_[{from, to}];
+  return leads_[to][from];
 }
 
 bool Judge::is_final(std::size_t i) {
   if (value_of(gradient(i)).parameter) return true;
-  for (std::size_t j = 0; j < lines_.size(); ++j) {
-    const std::vector<std::size_t>& r = reads(j);
-    if (j != i && std::find(r.begin(), r.end(), i) != r.end()) return false;
+  if (read_by_others_.empty()) {
+    read_by_others_.assign(lines_.size(), false);
+    for (std::size_t j = 0; j < lines_.size(); ++j) {
+      for (const std::size_t r : reads(j)) {
+        if (r != j) read_by_others_[r] = true;
+      }
+    }
   }
-  return true;
+  return !read_by_others_[i];
 }
 
 std::size_t Judge::origin(Aspect aspect, std::size_t i) {
-  for (const std::size_t r : reads(i)) {
-    const bool same = rescaled_[i] ? has(aspect, r) : equal(aspect, r, i);
-    if (r < i && same) return origin(aspect, r);
+  while (true) {
+    const std::vector<std::size_t>& read = reads(i);
+    const auto same = std::find_if(read.begin(), read.end(), [&](std::size_t r) {
+      return r < i && (is_rescaled(i) ? has(aspect, r) : equal(aspect, r, i));
+    });
+    if (same == read.end()) return i;
+    i = *same;
   }
-  return i;
 }
 
 bool Judge::others_are_right(Aspect aspect, std::size_t from) {
   for (std::size_t j = 0; j < lines_.size(); ++j) {
-    bool rescaled = false;
-    for (std::size_t r = 0; r < lines_.size(); ++r) {
-      rescaled = rescaled || (rescaled_[r] && leads_to(r, j));
-    }
-    const bool right = (!has(aspect, j) && !rescaled) || made_good(j);
-    if (is_final(j) && leads_to(from, j) && right) return true;
+    if (!is_final(j) || !leads_to(from, j)) continue;
+    const bool rescaled = std::any_of(rescaled_.begin(), rescaled_.end(),
+                                      [&](std::size_t r) { return leads_to(r, j); });
+    if ((!has(aspect, j) && !rescaled) || made_good(j)) return true;
   }
   return false;
 }
@@ -80,17 +87,17 @@ void Judge::judge_factors() {
 
 void Judge::find_culprits(Aspect aspect) {
   for (std::size_t i = 0; i < lines_.size(); ++i) {
-    if ((!is_final(i) && !rescaled_[i]) || made_good(i) ||
+    if ((!is_final(i) && !is_rescaled(i)) || made_good(i) ||
         lines_[i].verdict == GradientVerdict::kPart)
       continue;
     const std::size_t from = origin(aspect, i);
-    if (!has(aspect, i) && !(rescaled_[i] && from != i)) continue;
+    if (!has(aspect, i) && !(is_rescaled(i) && from != i)) continue;
     const bool others_right = others_are_right(aspect, from);
     const bool parameter = value_of(gradient(i)).parameter;
-    if (from != i && others_right && !parameter && !rescaled_[i]) continue;  // dX, as the others
+    if (from != i && others_right && !parameter && !is_rescaled(i)) continue;  // dX, as the others
     const std::size_t culprit = others_right ? i : from;
-    if (culprit == i && rescaled_[i]) {
-      rescaled_[i] = false;
+    if (culprit == i && is_rescaled(i)) {
+      rescaled_.erase(i);
       diagnose(i, {});
       continue;
     }
@@ -101,8 +108,8 @@ void Judge::find_culprits(Aspect aspect) {
   for (std::size_t i = 0; i < lines_.size(); ++i) {
     const bool said =
         culprit_.contains({Aspect::kSign, i}) || culprit_.contains({Aspect::kSize, i});
-    if (aspect == Aspect::kSize && rescaled_[i] && !said) {
-      rescaled_[i] = false;
+    if (aspect == Aspect::kSize && is_rescaled(i) && !said) {
+      rescaled_.erase(i);
       diagnose(i, {});
     }
   }

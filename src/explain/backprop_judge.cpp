@@ -85,7 +85,7 @@ void Judge::judge_value(std::size_t i) {
     return;
   }
   if (inherits_factors(i)) {
-    rescaled_[i] = true;
+    rescaled_.insert(i);
     return;
   }
   diagnose(i, bad);
@@ -106,6 +106,7 @@ bool Judge::inherits_factors(std::size_t i) {
 void Judge::diagnose(std::size_t i, const std::vector<std::string>& bad) {
   Gradient& g = gradient(i);
   GradientLine& line = lines_[i];
+  made_good_.clear();  // it may depend on what this line is found to be
   const std::optional<Finding> finding = find_mistake(study_, g);
   if (!finding) {
     line.verdict = bad.empty() ? GradientVerdict::kWrong : GradientVerdict::kInherited;

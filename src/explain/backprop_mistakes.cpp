@@ -50,8 +50,9 @@ std::string described(const Study& study, const Activation& a) {
 }
 
 std::string mention(const Study& study, Value v) {
-  if (std::string name = study.name_of(v); !name.empty()) return name;
-  if (is(v, "broadcast_to")) return mention(study, v.node().inputs[0]);
+  std::string name = study.name_of(v);
+  for (; name.empty() && is(v, "broadcast_to"); name = study.name_of(v)) v = v.node().inputs[0];
+  if (!name.empty()) return name;
   if (is(v, "transpose")) {
     const std::string inner = study.name_of(v.node().inputs[0]);
     if (!inner.empty()) return inner + ".T";
@@ -101,7 +102,26 @@ std::optional<std::string> besides(Study& study, double factor, const std::vecto
 
 }  // namespace
 
+namespace {
+
+// Lets go of what was computed only to try it.
+class Trial {
+ public:
+  explicit Trial(Bench& bench)
+      : bench_(bench), first_(static_cast<std::int64_t>(bench.graph().nodes().size())) {}
+  ~Trial() { bench_.forget(first_); }
+  Trial(const Trial&) = delete;
+  Trial& operator=(const Trial&) = delete;
+
+ private:
+  Bench& bench_;
+  std::int64_t first_;
+};
+
+}  // namespace
+
 std::optional<Finding> find_mistake(Study& study, const Gradient& gradient) {
+  const Trial trial(study.bench);
   Suspicions s(study, gradient);
   for (const auto suspect : {suspect_whole_line, suspect_activations, suspect_operands,
                              suspect_products, suspect_sums_and_signs, suspect_missing_terms}) {

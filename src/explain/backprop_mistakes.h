@@ -40,6 +40,9 @@ class Suspicions {
   void of_node(int rank, const std::string& mistake, const std::string& sentence, const Node& node,
                const std::function<Value(const std::vector<Value>& inputs)>& f);
 
+  /// What stands in the place of the gradients that the line reads.
+  const Substitution& corrected() const { return substitution_; }
+
   Study& study;
   const Gradient& gradient;
   const Named& of;

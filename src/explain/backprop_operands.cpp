@@ -82,6 +82,11 @@ Confusion confusion(const Study& study, Value wrong, Value right) {
   return c;
 }
 
+Value before_stretching(Value v) {
+  while (is(v, "broadcast_to")) v = v.node().inputs[0];
+  return v;
+}
+
 Value turned(Value v, bool turn) { return turn ? transpose(v) : v; }
 
 std::string operand_name(const Study& study, const Node& node, std::size_t i) {
@@ -126,9 +131,8 @@ void suspect_operands(Suspicions& s) {
         });
       }
       // (m,) against (m, 1): broadcasting makes a matrix of two vectors.
-      if (input.shape().size() == 1 ||
-          (is(input, "broadcast_to") && input.node().inputs[0].shape().size() == 1)) {
-        const Value vector = is(input, "broadcast_to") ? input.node().inputs[0] : input;
+      const Value vector = before_stretching(input);
+      if (vector.shape().size() == 1) {
         const std::int64_t n = vector.shape()[0];
         const std::string name = mention(s.study, vector);
         for (const bool column : {true, false}) {
@@ -138,8 +142,7 @@ void suspect_operands(Suspicions& s) {
                                 name.empty() ? "An operand" : name, n, n, n,
                                 column ? fmt::format("({}, 1)", n) : fmt::format("(1, {})", n)),
                     *node, [&](const std::vector<Value>& inputs) {
-                      Value v = inputs[i];
-                      while (is(v, "broadcast_to")) v = v.node().inputs[0];
+                      const Value v = before_stretching(inputs[i]);
                       const Shape shape = column ? Shape{n, 1} : Shape{1, n};
                       return with_input(*node, inputs, i, reshape(v, shape));
                     });

@@ -1,6 +1,7 @@
 // Computing a value in another way: its nodes once more, with some inputs replaced and one node
 // edited. Other operands may have other shapes, so elementwise nodes broadcast anew.
 #include <algorithm>
+#include <set>
 
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
@@ -35,17 +36,45 @@ Value stretched(Value v, const Shape& shape) {
   return v.shape() == shape ? v : broadcast_to(v, shape);
 }
 
+// Graphs of long programs are deep, so what has to be rebuilt is listed first and then gone through
+// in the order of the graph, in which inputs come before what reads them.
 class Rebuilding {
  public:
   Rebuilding(const Substitution& substitution, const Edit* edit)
-      : done_(substitution), edit_(edit) {}
+      : substitution_(substitution), edit_(edit) {}
 
-  Value of(Value v) {
-    const auto found = done_.find(key(v));
-    return found != done_.end() ? found->second : node_of(v);
+  Value run(Value root) {
+    for (const Value& v : needed(root)) rebuild_node(v);
+    return done_.at(key(root));
   }
 
-  Value node_of(Value v) {
+ private:
+  // The root and what it is computed from, as far as nothing stands in its place.
+  std::vector<Value> needed(Value root) const {
+    std::set<Key> seen{key(root)};
+    std::vector<Value> open{root};
+    std::vector<Value> result;
+    while (!open.empty()) {
+      const Value v = open.back();
+      open.pop_back();
+      result.push_back(v);
+      for (const Value& input : v.node().inputs) {
+        if (!substitution_.contains(key(input)) && seen.insert(key(input)).second) {
+          open.push_back(input);
+        }
+      }
+    }
+    std::sort(result.begin(), result.end(),
+              [](const Value& a, const Value& b) { return key(a) < key(b); });
+    return result;
+  }
+
+  Value of(const Value& v) const {
+    const auto found = substitution_.find(key(v));
+    return found != substitution_.end() ? found->second : done_.at(key(v));
+  }
+
+  void rebuild_node(const Value& v) {
     const Node& node = v.node();
     std::vector<Value> inputs;
     bool changed = false;
@@ -59,10 +88,9 @@ class Rebuilding {
     } else if (changed) {
       result = again(node, std::move(inputs), v.index());
     }
-    return done_[key(v)] = result;
+    done_[key(v)] = result;
   }
 
- private:
   static Value again(const Node& node, std::vector<Value> inputs, std::size_t index) {
     Graph& graph = inputs[0].graph();
     const auto same_shape = [](const Value& a, const Value& b) { return a.shape() == b.shape(); };
@@ -87,6 +115,7 @@ class Rebuilding {
     return graph.append(*node.op, std::move(inputs), node.attributes).output(index);
   }
 
+  const Substitution& substitution_;
   Substitution done_;
   const Edit* edit_;
 };
@@ -94,7 +123,7 @@ class Rebuilding {
 }  // namespace
 
 Value rebuild(Value root, const Substitution& substitution, const Edit* edit) {
-  return Rebuilding(substitution, edit).node_of(root);
+  return Rebuilding(substitution, edit).run(root);
 }
 
 Value seen_through(const Relation& relation, Value truth, const Shape& shape) {

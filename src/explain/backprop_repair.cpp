@@ -12,9 +12,13 @@
 #include "base/format.h"
 #include "chainrule/error.h"
 #include "explain/backprop_study.h"
+#include "numpy/limits.h"
+#include "numpy/reader.h"
 
 namespace chainrule::backprop {
 namespace {
+
+constexpr double kMostSteps = 4e6;  // to be spent in trying changes
 
 std::vector<std::string> split_lines(std::string_view source) {
   std::vector<std::string> lines(1);
@@ -219,6 +223,9 @@ class Reader {
         std::sort(repairs_.begin(), repairs_.end(),
                   [](const Repair& a, const Repair& b) { return a.line < b.line; });
         return {std::move(program), std::move(repairs_)};
+      } catch (const numpy::LimitError&) {
+        if (first) throw DataError(*first);
+        throw;
       } catch (const DataError& error) {
         if (!first) first = error;
         if (error.line < 1 || error.line > static_cast<std::int64_t>(lines_.size())) throw;
@@ -226,7 +233,8 @@ class Reader {
       } catch (const ShapeError& error) {
         const int line = line_of_shape_error();
         if (line == 0) throw;
-        const DataError placed(error.what(), file_, line);
+        const DataError placed(fmt::format("{}:{}:1: {}", file_, line, error.what()), file_, line,
+                               1);
         if (!first) first = placed;
         if (!mend(placed)) throw DataError(*first);
       } catch (const UsageError&) {
@@ -255,12 +263,12 @@ class Reader {
   }
 
   // An error without a place is on the last line of the shortest beginning that has it.
-  int line_of_shape_error() const {
-    for (std::size_t n = 1; n <= lines_.size(); ++n) {
+  int line_of_shape_error() {
+    for (std::size_t n = 1; n <= lines_.size() && spent_ <= kMostSteps; ++n) {
       try {
         const std::vector<std::string> part(lines_.begin(),
                                             lines_.begin() + static_cast<std::ptrdiff_t>(n));
-        (void)read_numpy(joined(part), file_, options_);
+        (void)numpy::read_measured(joined(part), file_, options_, spent_);
       } catch (const ShapeError&) {
         return static_cast<int>(n);
       } catch (const Error&) {
@@ -287,6 +295,7 @@ class Reader {
     }
     for (const Change& change : changes) {
       if (!tried.insert(change.line).second) continue;
+      if (spent_ > kMostSteps) break;
       lines_[at] = change.line;
       const int quality = try_until(at);
       if (quality == 0) continue;
@@ -325,11 +334,13 @@ class Reader {
   }
 
   // 2 when the last line up to `at` is a gradient and right, 1 when it can be read, else 0.
-  int try_until(std::size_t at) const {
+  int try_until(std::size_t at) {
     const std::vector<std::string> part(lines_.begin(),
                                         lines_.begin() + static_cast<std::ptrdiff_t>(at) + 1);
     try {
-      const NumpyProgram program = read_numpy(joined(part), file_, options_);
+      const NumpyProgram program = numpy::read_measured(joined(part), file_, options_, spent_);
+      constexpr double kStepsOfNode = 100;  // of a study, to compare values with each other
+      spent_ += kStepsOfNode * static_cast<double>(program.graph->nodes().size());
       Study study(program);
       if (program.assignments.empty()) return 1;
       for (const Gradient& g : study.gradients) {
@@ -356,6 +367,7 @@ class Reader {
   NumpyOptions options_;
   std::vector<Repair> repairs_;
   std::set<std::string> forward_names_;
+  double spent_ = 0;  // in trying changes
 };
 
 }  // namespace

@@ -122,11 +122,22 @@ class Study {
   void find_updates();
   void find_activations();
   void find_truths();
-  bool recognise(Value before, Value after);
+  // f(value), for a known function or softmax; enough of its numbers to rule it out at once.
+  struct Image {
+    std::string function;
+    int axis = -1;  // softmax's
+    Value value;
+    double first = 0;   // its first element
+    double length = 0;  // √Σx²
+  };
+  bool recognise(Value before, Value after, double first);
+  const std::vector<Image>& images(Value before);
   template <typename F>
   void walk(Value root, F visit) const;
   std::optional<std::size_t> target_of(const std::string& name) const;
   std::vector<std::pair<std::string, double>> numbers_;  // the program's named numbers
+  std::map<Key, std::vector<Image>> images_;
+  std::vector<std::string> folded_;  // the names of the forward values
   std::vector<std::set<std::size_t>> reads_;  // of each forward value: the forward values it reads
 };
 

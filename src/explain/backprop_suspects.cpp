@@ -36,13 +36,20 @@ bool reads_gradient(const Study& study, Value v) {
 }
 
 // The factors of a product; a division by a number and a mask count too.
-void factors_of(Value v, std::vector<Value>& factors) {
-  if (is(v, "constant")) return;
-  if (is(v, "mul")) {
-    for (const Value& input : v.node().inputs) factors_of(input, factors);
-  } else {
-    factors.push_back(v);
+std::vector<Value> factors_of(Value product) {
+  constexpr int kMost = 1000;  // more are no product that somebody wrote
+  std::vector<Value> factors;
+  std::vector<Value> open{product};
+  for (int visited = 0; !open.empty() && visited < kMost; ++visited) {
+    const Value v = open.back();
+    open.pop_back();
+    if (is(v, "mul")) {
+      open.insert(open.end(), v.node().inputs.rbegin(), v.node().inputs.rend());
+    } else if (!is(v, "constant")) {
+      factors.push_back(v);
+    }
   }
+  return factors;
 }
 
 const KnownFunction* known(const std::string& name) {
@@ -177,11 +184,9 @@ void suspect_activations(Suspicions& s) {
       }
       if (v.shape() != a.after.shape() || v.dtype() != DType::kF32) continue;
       // The product of what comes from the loss with a factor that is not the derivative.
-      std::vector<Value> factors;
-      factors_of(v, factors);
       std::vector<Value> others;
       std::vector<Value> incoming;
-      for (const Value& f : factors) {
+      for (const Value& f : factors_of(v)) {
         (reads_gradient(s.study, f) ? incoming : others).push_back(f);
       }
       if (is(v, "where")) {
@@ -199,12 +204,12 @@ void suspect_activations(Suspicions& s) {
         const auto [wrong, why] = wrong_derivative(s.study, a, written);
         const std::vector<Value> kept = incoming;
         s.of_node(here ? 0 : 2, wrong, why, *node, [&](const std::vector<Value>& inputs) {
-          Substitution swapped = s.study.corrected();
           (void)inputs;
           Value d;
           for (const Value& f : kept) {
-            const auto found = swapped.find(key(f));
-            const Value rebuilt = found != swapped.end() ? found->second : rebuild(f, swapped);
+            const auto found = s.corrected().find(key(f));
+            const Value rebuilt =
+                found != s.corrected().end() ? found->second : rebuild(f, s.corrected());
             d = d ? d * rebuilt : rebuilt;
           }
           return s.study.back(a, d);

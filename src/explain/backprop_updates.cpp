@@ -19,7 +19,7 @@ std::optional<double> Judge::rate(const Study::Updated& u) {
   try {
     const Value change = rebuild(u.value - u.before, study_.corrected());
     const auto relation = study_.bench.relate(change, study_.truths.at(key(w.value)));
-    if (!relation || relation->transposed) return std::nullopt;
+    if (!relation || relation->transposed || relation->vanishing) return std::nullopt;
     return -relation->factor;
   } catch (const Error&) {
     return std::nullopt;
@@ -29,6 +29,12 @@ std::optional<double> Judge::rate(const Study::Updated& u) {
 bool Judge::made_good(std::size_t i) {
   const Gradient& g = gradient(i);
   if (!value_of(g).parameter) return false;
+  const auto [known, is_new] = made_good_.try_emplace(i, false);
+  if (is_new) known->second = update_divides(g);
+  return known->second;
+}
+
+bool Judge::update_divides(const Gradient& g) {
   for (const Study::Updated& u : study_.updates) {
     if (u.of != *g.of) continue;
     const std::optional<double> r = rate(u);
@@ -91,7 +97,7 @@ const Named* Judge::other_gradient(const Study::Updated& u) {
       continue;
     }
     const auto relation = study_.bench.relate(change, study_.truths.at(key(other.value)));
-    if (relation && relation->factor < 0) return &other;
+    if (relation && !relation->vanishing && relation->factor < 0) return &other;
   }
   return nullptr;
 }

@@ -45,6 +45,7 @@ class Judge {
   bool has(Aspect aspect, std::size_t i);
   bool equal(Aspect aspect, std::size_t i, std::size_t j);
   bool leads_to(std::size_t from, std::size_t to);
+  bool is_rescaled(std::size_t i) const { return rescaled_.contains(i); }
   // A gradient that nothing else reads, or that changes a parameter.
   bool is_final(std::size_t i);
   // Where it comes from: the first of the gradients read that has it.
@@ -69,6 +70,7 @@ class Judge {
   // Does the update divide by what the gradient has too much? Its rate is then one that the user
   // wrote down.
   bool made_good(std::size_t i);
+  bool update_divides(const Gradient& g);
   void judge_updates();
   bool wrong_sign_said(std::size_t of);
   static std::string swapped_sign(std::string text);
@@ -76,11 +78,13 @@ class Judge {
   void remark_missing();
   Study& study_;
   std::map<std::size_t, std::vector<std::size_t>> reads_;
-  std::map<std::pair<std::size_t, std::size_t>, bool> leads_;
+  std::vector<std::vector<bool>> leads_;  // [to][from], as far as it was asked for
+  std::vector<bool> read_by_others_;      // by gradient; empty until it is asked for
+  std::map<std::size_t, bool> made_good_;
   std::vector<GradientLine> lines_;
   std::vector<GradientLine> updates_;
   std::vector<std::string> remarks_;
-  std::map<std::size_t, bool> rescaled_;
+  std::set<std::size_t> rescaled_;
   std::map<std::pair<Aspect, std::size_t>, bool> blamed_;
   std::map<std::pair<Aspect, std::size_t>, std::size_t> culprit_;
   std::set<std::size_t> factor_said_;

@@ -55,6 +55,7 @@ class Planner {
     set_phases();
     for (const auto& [name, value] : graph_.outputs()) kept_[id(value)] = true;
     for (const auto& [parameter, next] : graph_.updates()) ++reads_[id(next)];
+    keep_deep_ones();
     for (std::size_t i = graph_.nodes().size(); i-- > 0;) place(graph_.nodes()[i]);
     for (const auto& [parameter, next] : graph_.updates()) {
       const bool in_place = can_be_in_place(parameter, next);
@@ -88,6 +89,20 @@ class Planner {
       } else {
         for (const Value& input : node.inputs) phase = std::max(phase, plan_.phase(input));
       }
+    }
+  }
+
+  // A long chain of expressions in each other would be hard to read, and to write.
+  void keep_deep_ones() {
+    constexpr std::size_t kDeepest = 50;
+    std::vector<std::size_t> depths;
+    for (const Node& node : graph_.nodes()) {
+      std::size_t depth = 0;
+      for (const Value& input : node.inputs) depth = std::max(depth, depths[id(input)] + 1);
+      const auto i = static_cast<std::size_t>(node.id);
+      const bool is_constant = node.inputs.empty() && !node.op->source;
+      if (depth >= kDeepest && !is_constant) kept_[i] = true;
+      depths.push_back(kept_[i] || !node.names[0].empty() ? 0 : depth);
     }
   }
 

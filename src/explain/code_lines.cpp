@@ -45,28 +45,42 @@ class Lines {
     return !v.name().empty() || output_names_.contains(writer_.name(v));
   }
 
-  void put_behind_its_own(const Value& v, const std::string& owner) {
+  bool is_first_time(const Value& v) {
     const auto id = static_cast<std::size_t>(v.node().id);
-    if (done_[id]) return;
+    const bool first = !done_[id];
     done_[id] = true;
-    put_mentioned(v, owner);
+    return first;
+  }
+
+  // The lines without a name that v mentions, those that they mention, and v itself behind them.
+  void put_behind_its_own(const Value& of, const std::string& owner) {
+    struct Place {
+      Value value;
+      std::size_t next;  // of its inputs
+    };
+    std::vector<Place> open;
+    if (is_first_time(of)) open.push_back({of, 0});
+    while (!open.empty()) {
+      const Value v = open.back().value;
+      if (open.back().next < v.node().inputs.size()) {
+        const Value input = v.node().inputs[open.back().next++];
+        if (input.node().op->source) continue;
+        const bool has_line = writer_.has_line(input);
+        if (!has_line || (!is_named(input) && is_first_time(input))) open.push_back({input, 0});
+        continue;
+      }
+      open.pop_back();
+      if (v == of || writer_.has_line(v)) put(v, owner);
+    }
+  }
+
+  void put(const Value& v, const std::string& owner) {
     if (!is_named(v)) {
       std::string name = fmt::format("{}_{}", owner, v.node().op->name);
       while (!style_.taken.insert(name).second) name += "_";
       graph_.set_name(v, name);
     }
     order_.push_back(v);
-  }
-
-  void put_mentioned(const Value& v, const std::string& owner) {
-    for (const Value& input : v.node().inputs) {
-      if (input.node().op->source) continue;
-      if (writer_.has_line(input)) {
-        if (!is_named(input)) put_behind_its_own(input, owner);
-      } else {
-        put_mentioned(input, owner);
-      }
-    }
   }
 
   Graph& graph_;

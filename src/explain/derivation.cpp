@@ -76,13 +76,16 @@ class Deriving {
 };
 
 // The named values that `v` is directly made of.
-void named_operands(const Value& v, std::set<Key>& seen, std::vector<Value>& operands) {
-  for (const Value& input : v.node().inputs) {
-    if (!seen.insert(key(input)).second) continue;
-    if (!input.name().empty()) {
-      operands.push_back(input);
+void named_operands(const Value& of, std::set<Key>& seen, std::vector<Value>& operands) {
+  std::vector<Value> open(of.node().inputs.rbegin(), of.node().inputs.rend());
+  while (!open.empty()) {
+    const Value v = open.back();
+    open.pop_back();
+    if (!seen.insert(key(v)).second) continue;
+    if (!v.name().empty()) {
+      operands.push_back(v);
     } else {
-      named_operands(input, seen, operands);
+      open.insert(open.end(), v.node().inputs.rbegin(), v.node().inputs.rend());
     }
   }
 }

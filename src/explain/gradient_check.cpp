@@ -12,6 +12,7 @@
 #include "chainrule/random.h"
 #include "explain/entry.h"
 #include "explain/numeric.h"
+#include "explain/rounding.h"
 
 namespace chainrule {
 namespace {
@@ -31,6 +32,7 @@ class GradientGraph {
     std::vector<Value> wrt;
     for (std::size_t i = 1; i < kept.size(); ++i) wrt.push_back(graph_->outputs()[i].second);
     gradients_ = gradient(graph_->outputs()[0].second, wrt);
+    for (const Value& v : gradients_) graph_->output(name_of(v), v);
   }
 
   std::vector<Tensor> at(const TensorMap& feed) const {
@@ -40,7 +42,19 @@ class GradientGraph {
     return tensors;
   }
 
+  // How far backpropagation's own roundings may take each entry off.
+  std::vector<std::vector<double>> rounding_at(const TensorMap& feed) const {
+    const Rounding rounding = rounding_of(*graph_, feed, Precision::kFloat64);
+    std::vector<std::vector<double>> all;
+    for (const Value& v : gradients_) all.push_back(rounding.outputs.at(name_of(v)));
+    return all;
+  }
+
  private:
+  static std::string name_of(const Value& gradient) {
+    return fmt::format("gradient {}.{}", gradient.node().id, gradient.index());
+  }
+
   std::unique_ptr<Graph> graph_;
   std::vector<Value> gradients_;
 };
@@ -48,8 +62,11 @@ class GradientGraph {
 // Where derivatives are compared: values for all parameters, and the gradients there.
 struct Point {
   Point(Value loss, TensorMap feed, const GradientGraph& graph)
-      : gradients(graph.at(feed)), line(loss, std::move(feed)) {}
+      : gradients(graph.at(feed)),
+        rounding(graph.rounding_at(feed)),
+        line(loss, std::move(feed)) {}
   std::vector<Tensor> gradients;
+  std::vector<std::vector<double>> rounding;  // of each entry of the gradients
   LossOnLine line;
 };
 
@@ -123,7 +140,13 @@ class Checker {
     NumericDerivative numeric = point.line.derivative(kQuickStep);
     // Of the quick difference only the rounding is an excuse, not the size of its step.
     numeric.uncertainty = std::min(numeric.uncertainty, 1e-10 * std::abs(point.line.loss()));
-    if (!agrees(kDoubt * error(analytic, numeric))) numeric = point.line.careful_derivative();
+    if (!agrees(kDoubt * error(analytic, numeric))) {
+      numeric = point.line.careful_derivative();
+      const std::vector<double>& rounding = point.rounding[parameter_];
+      for (std::size_t i = 0; i < rounding.size(); ++i) {
+        numeric.uncertainty += rounding[i] * std::abs(direction[i]);
+      }
+    }
     return {where, analytic, numeric.value, error(analytic, numeric)};
   }
 

@@ -9,7 +9,9 @@
 #include "chainrule/program.h"
 #include "chainrule/train.h"
 #include "explain/entry.h"
+#include "explain/network_check.h"
 #include "explain/numeric.h"
+#include "explain/rounding.h"
 
 namespace chainrule {
 namespace {
@@ -48,37 +50,6 @@ double largest(const Tensor& tensor) {
   return most;
 }
 
-// Float32 leaves a rounding error of its largest terms where a sum cancels to nothing, as before a
-// batch norm: numbers below this share of the largest are compared as if they were that large.
-constexpr double kShare = 0.01;
-
-BackendCheck compared(std::string what, std::string name, const Tensor& cpu,
-                      const Tensor& reference, double scale, double tolerance) {
-  BackendCheck check;
-  check.what = std::move(what);
-  check.name = std::move(name);
-  const Tensor wide = cpu.as(DType::kF64);
-  const std::span<const double> c = wide.values<double>();
-  const std::span<const double> r = reference.values<double>();
-  std::size_t worst = 0;
-  double difference = -1;
-  for (std::size_t i = 0; i < r.size(); ++i) {
-    const double d = std::abs(c[i] - r[i]);
-    if (!(d <= difference)) {
-      difference = d;
-      worst = i;
-      if (std::isnan(d)) break;
-    }
-  }
-  check.where = check.name + subscript(reference.shape(), worst);
-  check.cpu = c[worst];
-  check.reference = r[worst];
-  check.error = difference == 0 ? 0 : difference / std::max(largest(reference), scale);
-  if (std::isnan(difference)) check.error = INFINITY;
-  check.passed = check.error <= tolerance;
-  return check;
-}
-
 Tensor output_tensor(const Program& program, const std::string& name, const Shape& shape) {
   return Tensor::of<float>(shape, program.output<float>(name));
 }
@@ -104,17 +75,9 @@ class CpuStep {
   Program program_;
 };
 
-double largest_of(const std::vector<Tensor>& tensors) {
-  double most = 0;
-  for (const Tensor& tensor : tensors) most = std::max(most, largest(tensor));
-  return most;
-}
-
 // The gradients are outputs of a graph of their own: in the step itself they may be fused away.
-// Returns what the reference says they are.
-std::vector<Tensor> check_cpu_gradients(NetworkCheck& check, Value loss,
-                                        const std::vector<Value>& trained, const TensorMap& feed,
-                                        const NetworkCheckOptions& options) {
+void check_cpu_gradients(NetworkCheck& check, Value loss, const std::vector<Value>& trained,
+                         const TensorMap& feed, const NetworkCheckOptions& options) {
   std::vector<std::pair<std::string, Value>> kept{{"loss", loss}};
   for (const Value& p : trained) kept.emplace_back(p.name(), p);
   const std::unique_ptr<Graph> graph = needed_part(kept);
@@ -123,58 +86,65 @@ std::vector<Tensor> check_cpu_gradients(NetworkCheck& check, Value loss,
   const std::vector<Value> d = gradient(graph->outputs()[0].second, wrt);
   for (std::size_t i = 0; i < d.size(); ++i) graph->output("gradient/" + trained[i].name(), d[i]);
   const Evaluation reference(*graph, feed);
+  const Rounding rounding = rounding_of(*graph, feed, Precision::kFloat32);
   const CpuStep cpu(*graph, feed, options.threads);
   check.backend.push_back(compared("loss", "", output_tensor(cpu.program(), "loss", {}),
-                                   reference.value(graph->outputs()[0].second), 0,
-                                   options.cpu_tolerance));
-  std::vector<Tensor> gradients;
-  for (const Value& v : d) gradients.push_back(reference.value(v));
-  const double scale = kShare * largest_of(gradients);
+                                   reference.value(graph->outputs()[0].second),
+                                   rounding.outputs.at("loss")));
   for (std::size_t i = 0; i < d.size(); ++i) {
     const std::string& name = trained[i].name();
-    check.backend.push_back(compared(
-        "gradient", name, output_tensor(cpu.program(), "gradient/" + name, trained[i].shape()),
-        gradients[i], scale, options.cpu_tolerance));
+    const std::string output = "gradient/" + name;
+    check.backend.push_back(
+        compared("gradient", name, output_tensor(cpu.program(), output, trained[i].shape()),
+                 reference.value(d[i]), rounding.outputs.at(output)));
   }
-  return gradients;
-}
-
-// Adam makes a full step even of a gradient that is all rounding: such entries are left out.
-Tensor where_significant(const Tensor& cpu, const Tensor& reference, const Tensor& gradient,
-                         double noise) {
-  Tensor result = cpu.as(DType::kF64);
-  for (std::size_t i = 0; i < result.values<double>().size(); ++i) {
-    if (std::abs(gradient.values<double>()[i]) <= noise) {
-      result.values<double>()[i] = reference.values<double>()[i];
-    }
-  }
-  return result;
 }
 
 // Weights, and what the step updates by itself, such as running statistics.
-void check_cpu_update(NetworkCheck& check, const Graph& step, const std::vector<Value>& trained,
-                      const std::vector<Tensor>& gradients, const TensorMap& feed,
+void check_cpu_update(NetworkCheck& check, const Graph& step, const TensorMap& feed,
                       const NetworkCheckOptions& options) {
   const TensorMap after = Evaluation(step, feed).updated();
+  const Rounding rounding = rounding_of(step, feed, Precision::kFloat32);
   const CpuStep cpu(step, feed, options.threads);
-  double most = 0;
-  for (const auto& [name, tensor] : after) most = std::max(most, largest(tensor));
-  const double noise = options.cpu_tolerance * kShare * largest_of(gradients);
   for (const auto& [parameter, next] : step.updates()) {
     const std::string& name = parameter.name();
     if (is_optimizer_state(name)) continue;
-    Tensor of_cpu = cpu.parameters().at(name);
-    const auto place = std::find(trained.begin(), trained.end(), parameter);
-    if (place != trained.end()) {
-      const Tensor& g = gradients[static_cast<std::size_t>(place - trained.begin())];
-      of_cpu = where_significant(of_cpu, after.at(name), g, noise);
-    }
-    check.backend.push_back(
-        compared("update", name, of_cpu, after.at(name), kShare * most, options.cpu_tolerance));
+    check.backend.push_back(compared("update", name, cpu.parameters().at(name), after.at(name),
+                                     rounding.updates.at(name)));
   }
 }
 
 }  // namespace
+
+BackendCheck compared(std::string what, std::string name, const Tensor& cpu,
+                      const Tensor& reference, std::span<const double> rounding) {
+  BackendCheck check;
+  check.what = std::move(what);
+  check.name = std::move(name);
+  const Tensor wide = cpu.as(DType::kF64);
+  const std::span<const double> c = wide.values<double>();
+  const std::span<const double> r = reference.values<double>();
+  std::size_t worst = 0;
+  double most = -1;  // times what rounding may do
+  for (std::size_t i = 0; i < r.size(); ++i) {
+    const double d = std::abs(c[i] - r[i]);
+    const double times = std::isfinite(d) ? d / rounding[i] : INFINITY;
+    if (times <= most) continue;
+    most = times;
+    worst = i;
+  }
+  check.passed = most <= 1;
+  check.where = check.name + subscript(reference.shape(), worst);
+  if (r.empty()) return check;
+  check.cpu = c[worst];
+  check.reference = r[worst];
+  const double difference = std::abs(check.cpu - check.reference);
+  const double scale = largest(reference);
+  const auto relative = [&](double x) { return x == 0 ? 0 : x / (scale > 0 ? scale : 1); };
+  check.error = std::isfinite(difference) ? relative(difference) : INFINITY;
+  check.allowed = relative(rounding[worst]);
+  return check;
+}
 
 bool NetworkCheck::passed() const {
   const auto good = [](const auto& check) { return check.passed; };
@@ -194,8 +164,8 @@ NetworkCheck check_network(const Sequential& network, const TensorMap& parameter
   NetworkCheck check;
   check.loss = Evaluation(*step, feed).scalar(loss);
   check.gradients = check_gradient(loss, trained, feed, options.gradient);
-  const std::vector<Tensor> gradients = check_cpu_gradients(check, loss, trained, feed, options);
-  check_cpu_update(check, *step, trained, gradients, feed, options);
+  check_cpu_gradients(check, loss, trained, feed, options);
+  check_cpu_update(check, *step, feed, options);
   return check;
 }
 

@@ -143,6 +143,7 @@ Writer::Writer(const Graph& graph, Notation notation) : notation_(notation) {
     output_names_.emplace(key(next), parameter.name() + "'");
   }
   count_mentions(graph);
+  find_deep_ones(graph);
 }
 
 Pattern Writer::pattern(const Node& node) const {
@@ -188,12 +189,28 @@ void Writer::count_mentions(const Graph& graph) {
   }
 }
 
+// A formula in a formula in a formula … ends where nobody can read it any more.
+void Writer::find_deep_ones(const Graph& graph) {
+  constexpr std::size_t kDeepest = 50;
+  std::vector<std::size_t> depths;
+  for (const Node& node : graph.nodes()) {
+    std::size_t depth = 0;
+    for (const Value& input : node.inputs) {
+      if (has_line(input)) continue;
+      depth = std::max(depth, depths[static_cast<std::size_t>(input.node().id)] + 1);
+    }
+    const bool is_leaf = node.inputs.empty() || is_transparent(node.output());
+    if (depth >= kDeepest && !is_leaf) deep_.insert(key(node.output()));
+    depths.push_back(depth);
+  }
+}
+
 bool Writer::has_line(const Value& v) const {
   if (v.node().op->source) return false;
   if (is_code() && output_names_.contains(key(v))) return true;
   if (is_constant(v)) return false;
   if (is_transparent(v)) return is_code() && !v.name().empty();
-  if (!v.name().empty() || output_names_.contains(key(v))) return true;
+  if (!v.name().empty() || output_names_.contains(key(v)) || deep_.contains(key(v))) return true;
   const auto found = mentions_.find(key(v));
   if (found == mentions_.end() || found->second < 2) return false;
   if (!v.node().op->view) return true;  // a view of a name may be repeated
@@ -298,6 +315,16 @@ Writer::Formula Writer::scaled(const Node& node) const {
 }
 
 Writer::Formula Writer::formula(const Value& v) const {
+  constexpr std::size_t kDeepest = 200;
+  if (depth_ == 0) nodes_ = 0;
+  if (++nodes_ > most_nodes_ || depth_ > kDeepest) return {"…", Binding::kAtom, v.shape()};
+  ++depth_;
+  Formula result = written(v);
+  --depth_;
+  return result;
+}
+
+Writer::Formula Writer::written(const Value& v) const {
   const Node& node = v.node();
   if (is(node, "mul") && is_constant(node.inputs[1])) return scaled(node);
   const Pattern p = pattern(node);

@@ -4,8 +4,10 @@
 
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -38,8 +40,9 @@ std::string latex_name(const std::string& name);
 /// A number: "0.333333" in text, "10^{-9}" in LaTeX, all digits in code.
 std::string number_text(double value, Notation notation);
 
-/// Writes the values of one graph. A value that has a name, is an output, or is mentioned several
-/// times has a line of its own, and the others refer to it by name.
+/// Writes the values of one graph. A value that has a name, is an output, is mentioned several
+/// times, or stands at the end of a long chain has a line of its own, and the others refer to it by
+/// name.
 ///
 /// In code a line has the shape that the graph says; inside it, broadcasting is left to NumPy
 /// wherever that gives the same.
@@ -53,8 +56,9 @@ std::string number_text(double value, Notation notation);
 class Writer {
  public:
   Writer(const Graph& graph, Notation notation);
-  /// Of any graph: only what has a name has a line.
-  explicit Writer(Notation notation) : notation_(notation) {}
+  /// Of any graph: only what has a name has a line, and of a formula too large to be read the rest
+  /// is "…".
+  explicit Writer(Notation notation) : notation_(notation), most_nodes_(kMostNodes) {}
 
   /// Writes a node as `rule` says, where that gives a pattern that is not empty.
   void respell(std::function<Pattern(const Node&)> rule) { respell_ = std::move(rule); }
@@ -82,6 +86,8 @@ class Writer {
   bool is_transparent(const Value& v) const;
   int mentions_of(const Node& node, std::size_t i) const;
   void count_mentions(const Graph& graph);
+  void find_deep_ones(const Graph& graph);
+  Formula written(const Value& v) const;
 
   Formula reference(const Value& v) const;
   Formula formula(const Value& v) const;
@@ -95,6 +101,11 @@ class Writer {
   std::function<Pattern(const Node&)> respell_;
   std::map<Key, int> mentions_;
   std::map<Key, std::string> output_names_;
+  std::set<Key> deep_;
+  static constexpr std::size_t kMostNodes = 2000;
+  std::size_t most_nodes_ = std::numeric_limits<std::size_t>::max();  // of one formula
+  mutable std::size_t nodes_ = 0;   // of the formula that is being written
+  mutable std::size_t depth_ = 0;
 };
 
 /// Gives a name to every value that has a line and none: dh1_in is a factor on the way back

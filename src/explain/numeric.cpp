@@ -7,6 +7,7 @@
 #include <limits>
 
 #include "compiler/passes.h"
+#include "explain/rounding.h"
 #include "graph/op.h"
 
 namespace chainrule {
@@ -64,6 +65,9 @@ LossOnLine::LossOnLine(Value loss, TensorMap feed) : feed_(std::move(feed)) {
   graph_ = expand_macros(*needed_part({{"loss", loss}}), [](const Node&) { return false; });
   loss_ = graph_->outputs().front().second;
   at_zero_ = Evaluation(*graph_, feed_).scalar(loss_);
+  // A small loss may come from large numbers, whose roundings it then has.
+  rounding_ = std::max(kRoundings * kEpsilon * std::abs(at_zero_),
+                       rounding_of(*graph_, feed_, Precision::kFloat64).outputs.at("loss").front());
 }
 
 void LossOnLine::set_line(const std::string& parameter, std::vector<double> direction) {
@@ -85,7 +89,7 @@ double LossOnLine::value(double t) const { return Evaluation(*graph_, moved(t)).
 NumericDerivative LossOnLine::derivative(double step) const {
   const double wide = (value(step) - value(-step)) / (2 * step);
   const double narrow = (value(step / 2) - value(-step / 2)) / step;
-  const double rounding = kRoundings * kEpsilon * std::abs(at_zero_) / step;
+  const double rounding = rounding_ / step;
   const double extrapolated = narrow + (narrow - wide) / 3;
   // Where the second derivative jumps, as that of elu at 0, the error falls with the step and not
   // with its square: extrapolation takes off too little, but the difference of both is still a
@@ -108,7 +112,7 @@ std::optional<KinkSource> LossOnLine::kink() const {
     return std::abs(value(step) - at_zero_ - (at_zero_ - value(-step))) / step;
   };
   const double jump = jump_at(kStep / 2);
-  const double rounding = kRoundings * kEpsilon * std::abs(at_zero_) / kStep;
+  const double rounding = rounding_ / kStep;
   // Of a smooth function it halves with the step.
   const bool stays = jump > 0.75 * jump_at(kStep);
   if (!(jump > 16 * rounding) || !stays) return std::nullopt;

@@ -55,6 +55,7 @@ class LossOnLine {
   std::string parameter_;
   std::vector<double> direction_;
   double at_zero_ = 0;
+  double rounding_ = 0;  // how far one evaluation may be off
 };
 
 }  // namespace chainrule

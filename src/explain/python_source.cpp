@@ -12,6 +12,8 @@
 namespace chainrule {
 namespace {
 
+constexpr std::size_t kLongestLine = 1000;  // that is looked at
+
 bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
 std::size_t count(const std::vector<std::string>& bare, const std::regex& pattern) {
@@ -67,7 +69,9 @@ class Blotter {
 std::string plain(const std::string& expression) {
   std::smatch parts;
   static const std::regex kQuoted(R"(.*\[['"](\w+)['"]\])");
-  if (std::regex_match(expression, parts, kQuoted)) return parts[1];
+  if (expression.size() <= kLongestLine && std::regex_match(expression, parts, kQuoted)) {
+    return parts[1];
+  }
   std::string name;
   for (const char c : expression.substr(expression.rfind('.') + 1)) {
     if (is_word(c)) name += c;
@@ -82,7 +86,12 @@ std::string plain(const std::string& expression) {
 std::vector<std::string> bare_lines(const std::vector<std::string>& lines) {
   Blotter blotter;
   std::vector<std::string> bare;
-  for (const std::string& line : lines) bare.push_back(blotter.line(line));
+  for (const std::string& line : lines) {
+    bare.push_back(blotter.line(line));
+    // What the customs of an author show in stands at the beginning of a line; behind it there may
+    // be a megabyte of numbers, and std::regex takes a frame of the stack for each character.
+    if (bare.back().size() > kLongestLine) bare.back().resize(kLongestLine);
+  }
   return bare;
 }
 

@@ -141,12 +141,14 @@ const Node& Graph::append(const Op& op, std::vector<Value> inputs, Attributes at
 }
 
 Value Graph::find(std::string_view name) const {
-  std::string known;
-  for (const auto& list : {inputs_, parameters_}) {
-    for (const Value& value : list) {
+  for (const std::vector<Value>* list : {&inputs_, &parameters_}) {
+    for (const Value& value : *list) {
       if (value.name() == name) return value;
-      known += (known.empty() ? "" : ", ") + value.name();
     }
+  }
+  std::string known;
+  for (const std::vector<Value>* list : {&inputs_, &parameters_}) {
+    for (const Value& value : *list) known += (known.empty() ? "" : ", ") + value.name();
   }
   throw UsageError("graph " + name_ + ": no input or parameter \"" + std::string(name) +
                    "\"; there are " + known);

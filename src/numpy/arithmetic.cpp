@@ -57,6 +57,10 @@ Kind result_kind(std::string_view op, Kind a, Kind b) {
   return std::max(promoted(a, b), Kind::kInteger);
 }
 
+std::string too_long() {
+  return fmt::format("a string of more than {} characters is not read", kLongestText);
+}
+
 Value as_matrix(Value x, const Shape& shape) { return x.shape() == shape ? x : reshape(x, shape); }
 
 // Leading axes stretched to one shape, as np.matmul does.
@@ -109,8 +113,6 @@ Object Interpreter::elementwise(const Expression& at, Kind kind,
     }
     all.push_back({o});
   }
-  if (element_count(shape) > 50'000'000)
-    fail(at, "the array is too large to be read: " + to_string(shape));
   return tape_.apply(kind, all, formula, shape);
 }
 
@@ -158,8 +160,66 @@ Object Interpreter::numbers_only(const Expression& at, std::string_view op, cons
     fail(at, fmt::format("{}: whole numbers beyond 2^53 are not read", text(at)));
   }
   Number result{kind, z, {}, a.sources};
-  if (a.sources.size() < 100) result.add_sources(b);
+  if (!a.sources || a.sources->size() < 100) result.add_sources(b);
   return {result};
+}
+
+// [1, 2] + [3] and [0] * 3.
+std::optional<Object> Interpreter::joined_lists(const Expression& at, std::string_view op,
+                                                const Object& a, const Object& b) {
+  const List& left = *a.list();
+  std::int64_t times = 1;
+  if (op == "*" && b.number() != nullptr) {
+    times = std::max<std::int64_t>(integer(at, b, "the factor of a list"), 0);
+  } else if (op != "+" || b.list() == nullptr) {
+    return std::nullopt;
+  }
+  const List* right = b.list();
+  const double size = static_cast<double>(left.items.size()) * static_cast<double>(times) +
+                      (right != nullptr ? static_cast<double>(right->items.size()) : 0);
+  if (size > static_cast<double>(kMostSteps)) refuse_at(file_, at.at, "the list becomes too long");
+  work(at, static_cast<std::size_t>(size));
+  auto list = std::make_shared<List>();
+  list->tuple = left.tuple;
+  for (std::int64_t i = 0; i < times && !left.items.empty(); ++i) {
+    list->items.insert(list->items.end(), left.items.begin(), left.items.end());
+  }
+  if (right != nullptr) {
+    list->items.insert(list->items.end(), right->items.begin(), right->items.end());
+  }
+  return Object{std::move(list)};
+}
+
+// "W" + "1", "-" * 40, and formatting, of which only the pattern is kept.
+std::optional<Object> Interpreter::of_texts(const Expression& at, std::string_view op,
+                                            const Object& a, const Object& b) {
+  const std::string& text = *a.text();
+  if (op == "%") return a;
+  if (op == "+" && b.text() != nullptr) {
+    if (text.size() + b.text()->size() > kLongestText) refuse_at(file_, at.at, too_long());
+    return new_text(at, text + *b.text());
+  }
+  if (op != "*" || b.number() == nullptr) return std::nullopt;
+  const std::int64_t times = std::max<std::int64_t>(integer(at, b, "the factor of a string"), 0);
+  if (static_cast<double>(text.size()) * static_cast<double>(times) >
+      static_cast<double>(kLongestText)) {
+    refuse_at(file_, at.at, too_long());
+  }
+  std::string repeated;
+  for (std::int64_t i = 0; i < times && !text.empty(); ++i) repeated += text;
+  return new_text(at, std::move(repeated));
+}
+
+// Shapes are compared so: X.shape == (3, 2).
+bool Interpreter::lists_equal(const Expression& at, const List& a, const List& b) {
+  const Depth depth(nesting_);
+  if (nesting_ > kDeepestNesting) fail(at, "these lists are nested too deeply to be compared");
+  if (a.items.size() != b.items.size()) return false;
+  work(at, a.items.size());
+  for (std::size_t i = 0; i < a.items.size(); ++i) {
+    if (!truth(at, arithmetic(at, "==", a.items[i], b.items[i]))) return false;
+  }
+  return true;
 }
 
 Object Interpreter::arithmetic(const Expression& at, std::string_view op, const Object& a,
@@ -169,40 +229,18 @@ Object Interpreter::arithmetic(const Expression& at, std::string_view op, const 
     return o.list() != nullptr || o.as<Range>() != nullptr ? to_array(at, o) : o;
   };
   if (a.list() != nullptr && !b.array()) {
-    auto list = std::make_shared<List>(*a.list());
-    if (op == "+" && b.list() != nullptr) {
-      for (const Object& item : b.list()->items) list->items.push_back(item);
-      return {list};
-    }
-    if (op == "*" && b.number() != nullptr) {
-      const std::int64_t times = integer(at, b, "the factor of a list");
-      if (times * static_cast<std::int64_t>(list->items.size()) > 1'000'000) {
-        fail(at, "the list becomes too long");
-      }
-      list->items.clear();
-      for (std::int64_t i = 0; i < times; ++i) {
-        for (const Object& item : a.list()->items) list->items.push_back(item);
-      }
-      return {list};
-    }
+    if (std::optional<Object> joined = joined_lists(at, op, a, b)) return *joined;
   }
   if (a.text() != nullptr) {
-    if (op == "+" && b.text() != nullptr) return {Text{*a.text() + *b.text()}};
-    if (op == "%") return {Text{*a.text()}};
+    if (std::optional<Object> text = of_texts(at, op, a, b)) return *text;
   }
   if (op == "==" || op == "!=") {
     if (a.text() != nullptr && b.text() != nullptr) {
       return boolean((*a.text() == *b.text()) == (op == "=="));
     }
     if (a.nothing() || b.nothing()) return boolean((a.nothing() && b.nothing()) == (op == "=="));
-    if (a.list() != nullptr && b.list() != nullptr &&
-        a.list()->items.size() == b.list()->items.size()) {
-      // Shapes are compared so: X.shape == (3, 2).
-      bool same = true;
-      for (std::size_t i = 0; i < a.list()->items.size(); ++i) {
-        same = same && truth(at, arithmetic(at, "==", a.list()->items[i], b.list()->items[i]));
-      }
-      return boolean(same == (op == "=="));
+    if (a.list() != nullptr && b.list() != nullptr) {
+      return boolean(lists_equal(at, *a.list(), *b.list()) == (op == "=="));
     }
   }
   const Object x = as_operand(a);
@@ -234,7 +272,8 @@ Object Interpreter::arithmetic(const Expression& at, std::string_view op, const 
       fail(at, fmt::format("{} is read with a plain number on the right only", op));
     }
     for (double& v : n)
-      v = numbers_only(at, op, {Kind::kReal, v, {}, {}}, {Kind::kReal, y.number()->value, {}, {}})
+      v = numbers_only(at, op, {Kind::kReal, v, {}, nullptr},
+                       {Kind::kReal, y.number()->value, {}, nullptr})
               .number()
               ->value;
     return known_array(promoted(x.kind(), y.kind()), x.array()->shape, std::move(n));
@@ -298,7 +337,7 @@ Object Interpreter::unary(const Expression& e) {
       return numpy::integer(-integer(e, x, "the operand of ~") - 1);
     }
     return {
-        Number{std::max(n->kind, Kind::kInteger), e.text == "-" ? -n->value : n->value, {}, {}}};
+        Number{std::max(n->kind, Kind::kInteger), e.text == "-" ? -n->value : n->value, {}, nullptr}};
   }
   if (!x.array()) fail(e, fmt::format("{}: {} is no number or array", text(e), describe(x)));
   if (e.text == "+") return x;
@@ -347,10 +386,8 @@ Object Interpreter::compare(const Expression& e) {
       if (op == "is not") one = boolean(!truth(e, one));
     } else if (op == "in" || op == "not in") {
       bool found = false;
-      if (const Dict* dict = right.dict()) {
-        const std::string key = key_of(e, left);
-        found = std::any_of(dict->items.begin(), dict->items.end(),
-                            [&](const auto& item) { return item.first == key; });
+      if (Dict* dict = right.dict()) {
+        found = dict->find(key_of(e, left)) != nullptr;
       } else {
         for (const Object& item : items(e, right)) {
           const bool comparable = (left.text() != nullptr) == (item.text() != nullptr);

@@ -10,7 +10,16 @@
 namespace chainrule::numpy {
 namespace {
 
-constexpr std::int64_t kMostElements = 50'000'000;
+constexpr std::int64_t kMostRows = 1000;  // of an array that a loop goes through
+
+// The number of elements, without overflow; an extent of 0 does not hide the others.
+double room_of(const Shape& shape) {
+  double count = 1;
+  for (const std::int64_t extent : shape) {
+    count *= static_cast<double>(std::max<std::int64_t>(std::abs(extent), 1));
+  }
+  return count;
+}
 
 }  // namespace
 
@@ -76,19 +85,94 @@ Shape Interpreter::shape(const Expression& at, const Object& object, std::string
     fail(at, fmt::format("{}: expected a shape such as (3, 2) for {}, got {}", text(at), what,
                          describe(object)));
   }
-  double count = 1;
-  for (const std::int64_t extent : shape) count *= static_cast<double>(std::abs(extent));
-  if (count > static_cast<double>(kMostElements) || shape.size() > 16) {
-    fail(at, fmt::format("{}: an array of shape {} is too large to be read", text(at),
-                         to_string(shape)));
-  }
+  check_room(at, shape);
   return shape;
 }
 
+void Interpreter::check_room(const Expression& at, const Shape& shape) const {
+  if (shape.size() > kMostAxes) {
+    refuse_at(file_, at.at,
+              fmt::format("{}: an array of more than {} axes is not read", text(at), kMostAxes));
+  }
+  if (room_of(shape) > kMostElements) {
+    refuse_at(file_, at.at,
+              fmt::format("{}: an array of shape {} is too large to be read; give fewer rows, since "
+                          "the derivatives have the same form",
+                          text(at), to_string(shape)));
+  }
+}
+
+void Interpreter::make_room(const Expression& at, const Shape& shape) {
+  check_room(at, shape);
+  if (std::any_of(shape.begin(), shape.end(), [](std::int64_t n) { return n < 0; })) {
+    fail(at, text(at) + ": a shape has no negative extents");
+  }
+  tape_.charge(room_of(shape), 0);
+}
+
+void Interpreter::work(Position at, std::size_t steps) {
+  steps_ += steps;
+  if (steps_ <= kMostSteps) return;
+  refuse_at(file_, at,
+            fmt::format("the program takes more than {} steps to be read; put one step of the "
+                        "training at top level, with less data and without long loops and "
+                        "functions that call themselves",
+                        kMostSteps));
+}
+
+Object Interpreter::new_list(const Expression& at, std::vector<Object> items) {
+  work(at, items.size());
+  auto list = std::make_shared<List>();
+  list->items = std::move(items);
+  return {std::move(list)};
+}
+
+Object Interpreter::new_text(const Expression& at, std::string text) {
+  if (text.size() > kLongestText) {
+    refuse_at(file_, at.at,
+              fmt::format("a string of more than {} characters is not read", kLongestText));
+  }
+  constexpr std::size_t kCharactersOfAStep = 32;
+  work(at, text.size() / kCharactersOfAStep);
+  return {Text(std::move(text))};
+}
+
+void Interpreter::check_holds_itself(const Expression& at, const Object& container,
+                                     const Object& item) {
+  std::set<const void*> seen;
+  std::vector<const Object*> open{&item};
+  while (!open.empty()) {
+    const Object& object = *open.back();
+    open.pop_back();
+    List* list = object.list();
+    Dict* dict = object.dict();
+    if (list == nullptr && dict == nullptr) continue;
+    if ((list != nullptr && list == container.list()) ||
+        (dict != nullptr && dict == container.dict())) {
+      fail(at, fmt::format("{}: {} would hold itself, and that is not read", text(at),
+                           describe(container)));
+    }
+    const void* place = list != nullptr ? static_cast<const void*>(list) : dict;
+    if (!seen.insert(place).second) continue;
+    work(at, 1 + (list != nullptr ? list->items.size() : dict->items.size()));
+    if (list != nullptr) {
+      for (const Object& inner : list->items) open.push_back(&inner);
+    } else {
+      for (const auto& [key, inner] : dict->items) open.push_back(&inner);
+    }
+  }
+}
+
 std::vector<Object> Interpreter::items(const Expression& at, const Object& object) {
-  if (const List* l = object.list()) return l->items;
+  if (const List* l = object.list()) {
+    work(at, l->items.size());
+    return l->items;
+  }
   if (const Range* r = object.as<Range>()) {
-    if (r->size() > 1'000'000) fail(at, fmt::format("{}: too many numbers", text(at)));
+    if (static_cast<std::size_t>(r->size()) > kMostSteps) {
+      refuse_at(file_, at.at, fmt::format("{}: too many numbers", text(at)));
+    }
+    work(at, static_cast<std::size_t>(r->size()));
     std::vector<Object> all;
     for (std::int64_t i = 0; i < r->size(); ++i) {
       all.push_back(numpy::integer(r->start + i * r->step));
@@ -96,17 +180,19 @@ std::vector<Object> Interpreter::items(const Expression& at, const Object& objec
     return all;
   }
   if (const Dict* d = object.dict()) {
+    work(at, d->items.size());
     std::vector<Object> keys;
     for (const auto& [key, value] : d->items) {
       const bool quoted = key.front() == '\'';
-      keys.push_back(quoted ? Object{Text{key.substr(1, key.size() - 2)}}
+      keys.push_back(quoted ? Object{Text(key.substr(1, key.size() - 2))}
                             : numpy::integer(std::stoll(key)));
     }
     return keys;
   }
   if (const ArrayPtr a = object.array(); a && !a->shape.empty()) {
-    if (a->shape[0] > 1000)
-      fail(at, fmt::format("{}: more than 1000 rows to go through", text(at)));
+    if (a->shape[0] > kMostRows) {
+      fail(at, fmt::format("{}: more than {} rows to go through", text(at), kMostRows));
+    }
     std::vector<Object> rows;
     for (std::int64_t i = 0; i < a->shape[0]; ++i) {
       rows.push_back(subscript(at, object, numpy::integer(i)));
@@ -124,6 +210,10 @@ Object Interpreter::to_array(const Expression& at, const Object& object) {
   const Range* range = object.as<Range>();
   if (list == nullptr && range == nullptr) {
     fail(at, fmt::format("{}: expected numbers, got {}", text(at), describe(object)));
+  }
+  const Depth depth(nesting_);
+  if (nesting_ > kMostAxes) {
+    fail(at, fmt::format("{}: lists are nested more than {} deep here", text(at), kMostAxes));
   }
   std::vector<Object> parts;
   for (const Object& item : items(at, object)) parts.push_back(to_array(at, item));
@@ -151,6 +241,7 @@ Object Interpreter::to_array(const Expression& at, const Object& object) {
   }
   Shape whole = shape;
   whole.insert(whole.begin(), static_cast<std::int64_t>(parts.size()));
+  make_room(at, whole);
   if (known) return known_array(kind, whole, std::move(numbers));
   shape.insert(shape.begin(), 1);
   std::vector<Operand> operands;
@@ -163,7 +254,12 @@ Object Interpreter::to_array(const Expression& at, const Object& object) {
 }
 
 std::string Interpreter::key_of(const Expression& at, const Object& key) {
-  if (const std::string* t = key.text()) return "'" + *t + "'";
+  if (const std::string* t = key.text()) {
+    if (t->size() > kLongestName) {
+      fail(at, fmt::format("a key of more than {} characters is not read", kLongestName));
+    }
+    return "'" + *t + "'";
+  }
   return std::to_string(integer(at, key, "a key"));
 }
 

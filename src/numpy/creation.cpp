@@ -15,9 +15,7 @@ namespace {
 using Axes = std::vector<std::int64_t>;
 
 Object filled(Kind kind, const Shape& shape, double value, const Arguments& a) {
-  if (std::any_of(shape.begin(), shape.end(), [](std::int64_t n) { return n < 0; })) {
-    a.fail("a shape has no negative extents");
-  }
+  a.in.make_room(a.call, shape);
   return known_array(kind, shape,
                      std::vector<double>(static_cast<std::size_t>(element_count(shape)), value));
 }
@@ -53,7 +51,7 @@ Object to_kind(Arguments& a, const Object& x, Kind kind) {
     const double v = kind == Kind::kInteger ? std::trunc(n->value)
                      : kind == Kind::kBool  ? (n->value != 0 ? 1.0 : 0.0)
                                             : n->value;
-    return {Number{kind, v, {}, {}}};
+    return {Number{kind, v, {}, nullptr}};
   }
   const ArrayPtr array = x.array();
   auto copy = std::make_shared<Array>();
@@ -181,6 +179,7 @@ Object reshape_call(Arguments& a) {
     shape = a.in.shape(a.call, extents[0], "the shape");
   } else {
     for (const Object& e : extents) shape.push_back(a.in.integer(a.call, e, "the shape"));
+    a.in.check_room(a.call, shape);
   }
   std::int64_t open = 0;
   std::int64_t known = 1;
@@ -233,8 +232,9 @@ Object arange(Arguments& a) {
   const Object* third = a.take("step");
   const double step = third == nullptr ? 1 : a.in.real(a.call, *third, "step");
   if (third != nullptr) kind = std::max(kind, third->kind());
-  const double count = std::ceil((stop - start) / step);
-  if (!(std::abs(count) < 5e7)) a.fail("the range is too long, or its step is 0");
+  const double count = std::max(std::ceil((stop - start) / step), 0.0);
+  if (!(count <= kMostElements)) a.fail("the range is too long, or its step is 0");
+  a.in.make_room(a.call, {static_cast<std::int64_t>(count)});
   std::vector<double> numbers;
   // NumPy's own formula: the first two elements give the step.
   const double delta = (start + step) - start;
@@ -249,7 +249,8 @@ Object linspace(Arguments& a) {
   const double start = a.real("start");
   const double stop = a.real("stop");
   const std::int64_t count = a.integer_or("num", 50);
-  if (count < 1 || count > 50'000'000) a.fail("expected at least one number");
+  if (count < 1) a.fail("expected at least one number");
+  a.in.make_room(a.call, {count});
   std::vector<double> numbers;
   const double step = count > 1 ? (stop - start) / static_cast<double>(count - 1) : 0;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -262,8 +263,7 @@ Object linspace(Arguments& a) {
 Object eye(Arguments& a) {
   const std::int64_t rows = a.integer("N");
   const std::int64_t columns = a.integer_or("M", rows);
-  if (rows < 0 || columns < 0 || rows * columns > 50'000'000)
-    a.fail("a matrix of that size is not read");
+  a.in.make_room(a.call, {rows, columns});
   std::vector<double> numbers(static_cast<std::size_t>(rows * columns), 0.0);
   for (std::int64_t i = 0; i < std::min(rows, columns); ++i) {
     numbers[static_cast<std::size_t>(i * columns + i)] = 1;

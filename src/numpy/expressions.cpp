@@ -14,17 +14,6 @@ namespace {
 constexpr std::size_t kDeepestCall = 60;
 constexpr std::size_t kDeepestExpression = 1000;
 
-class Depth {
- public:
-  explicit Depth(std::size_t& depth) : depth_(depth) { ++depth_; }
-  ~Depth() { --depth_; }
-  Depth(const Depth&) = delete;
-  Depth& operator=(const Depth&) = delete;
-
- private:
-  std::size_t& depth_;
-};
-
 // Calls that only show something, whose arguments need not be understood.
 bool only_shows(std::string_view name) {
   return name == "print" || name == "display" || name == "input";
@@ -36,19 +25,20 @@ void Interpreter::fail(const Expression& at, const std::string& message) const {
   fail_at(file_, at.at, message);
 }
 
-std::string Interpreter::text(const Expression& e) const {
-  return std::string(source_.substr(e.begin, e.end - e.begin));
-}
+std::string Interpreter::text(const Expression& e) const { return shown(source_of(e)); }
 
 Object Interpreter::evaluate(const Expression& e) {
   const Depth depth(eval_depth_);
-  if (eval_depth_ > kDeepestExpression) fail(e, "this expression is nested too deeply; split it");
+  work(e, 1);
+  if (eval_depth_ > kDeepestExpression) {
+    refuse_at(file_, e.at, "this expression is nested too deeply; split it");
+  }
   switch (e.kind) {
     case ExpressionKind::kName: return name(e);
-    case ExpressionKind::kInteger: return {Number{Kind::kInteger, e.number, {}, {}}};
+    case ExpressionKind::kInteger: return {Number{Kind::kInteger, e.number, {}, nullptr}};
     case ExpressionKind::kReal: return numpy::real(e.number);
     case ExpressionKind::kString: return string(e);
-    case ExpressionKind::kEllipsis: return {Opaque{"..."}};
+    case ExpressionKind::kEllipsis: return {Opaque("...")};
     case ExpressionKind::kTuple:
     case ExpressionKind::kList: {
       auto list = std::make_shared<List>();
@@ -60,7 +50,7 @@ Object Interpreter::evaluate(const Expression& e) {
       auto dict = std::make_shared<Dict>();
       for (std::size_t i = 0; i + 1 < e.children.size(); i += 2) {
         const std::string key = key_of(*e.children[i], evaluate(*e.children[i]));
-        dict->items.emplace_back(key, evaluate(*e.children[i + 1]));
+        dict->set(key, evaluate(*e.children[i + 1]));
       }
       return {dict};
     }
@@ -74,25 +64,29 @@ Object Interpreter::evaluate(const Expression& e) {
     case ExpressionKind::kAttribute: return attribute(e);
     case ExpressionKind::kSubscript: return subscript_expression(e);
     case ExpressionKind::kSlice: fail(e, "a slice has its place inside [ ] only");
-    case ExpressionKind::kLambda: {
-      auto function = std::make_shared<Function>();
-      function->syntax = e.function;
-      function->scope = scope_;
-      for (const ExpressionPtr& d : e.function->defaults) {
-        function->defaults.push_back(d ? evaluate(*d) : Object());
-      }
-      return {std::shared_ptr<const Function>(std::move(function))};
-    }
+    case ExpressionKind::kLambda: return made_function(e.function);
     case ExpressionKind::kListOf: return list_of(e);
   }
   fail(e, "this is not read");
 }
 
+Object Interpreter::made_function(std::shared_ptr<const FunctionSyntax> syntax) {
+  auto function = std::make_shared<Function>();
+  function->syntax = std::move(syntax);
+  function->scope = scope_;
+  if (scopes_.back() != scope_) scopes_.push_back(scope_);
+  for (const ExpressionPtr& d : function->syntax->defaults) {
+    function->defaults.push_back(d ? evaluate(*d) : Object());
+  }
+  return {std::move(function)};
+}
+
 // f"W{i}" is read where the braces hold a name that is a whole number or a text.
 Object Interpreter::string(const Expression& e) {
-  const std::string prefix = text(e).substr(0, 2);
-  if (prefix.find_first_of("fF") == std::string::npos || e.text.find('{') == std::string::npos) {
-    return {Text{e.text}};
+  const std::string_view prefix = source_of(e).substr(0, 2);
+  if (prefix.find_first_of("fF") == std::string_view::npos ||
+      e.text.find('{') == std::string::npos) {
+    return new_text(e, e.text);
   }
   std::string result;
   for (std::size_t i = 0; i < e.text.size(); ++i) {
@@ -107,12 +101,13 @@ Object Interpreter::string(const Expression& e) {
       result += fmt::format("{:.0f}", value->number()->value);
     } else if (value != nullptr && value->text() != nullptr) {
       result += *value->text();
+      if (result.size() > kLongestText) break;  // new_text() refuses it
     } else {
       result += e.text.substr(i, end - i + 1);
     }
     i = end;
   }
-  return {Text{result}};
+  return new_text(e, std::move(result));
 }
 
 Object Interpreter::list_of(const Expression& e) {
@@ -147,7 +142,7 @@ Object Interpreter::name(const Expression& e) {
   if (e.text == "True") return boolean(true);
   if (e.text == "False") return boolean(false);
   if (e.text == "None") return {};
-  if (e.text == "__name__") return {Text{"__main__"}};
+  if (e.text == "__name__") return {Text("__main__")};
   if (const Object* found = lookup(e.text)) {
     if (const ArrayPtr array = found->array(); array && array->changed_at > 0) {
       fail(e, fmt::format("{} shares its numbers with an array that line {} changes in place; take "
@@ -190,7 +185,7 @@ Object Interpreter::undefined(const Expression& e) {
 Object Interpreter::attribute(const Expression& e) {
   const Object object = evaluate(*e.children[0]);
   if (const Module* module = object.as<Module>()) return module_attribute(e, module->path);
-  if (const Opaque* opaque = object.as<Opaque>()) return {Opaque{opaque->what + "." + e.text}};
+  if (const Opaque* opaque = object.as<Opaque>()) return {Opaque(opaque->what + "." + e.text)};
   if (object.as<std::shared_ptr<RandomState>>() != nullptr &&
       builtins().contains("np.random." + e.text)) {
     return {Builtin{"np.random." + e.text, std::make_shared<Object>(object)}};
@@ -206,7 +201,7 @@ Object Interpreter::attribute(const Expression& e) {
     const std::string name = builtin->name + "." + e.text;
     if (builtins().contains(name)) return {Builtin{name, nullptr}};
   }
-  if (object.text() != nullptr) return {Opaque{"a string"}};
+  if (object.text() != nullptr) return {Opaque("a string")};
   fail(e, fmt::format("{} has no attribute {} that is read", describe(object), e.text));
 }
 
@@ -214,7 +209,7 @@ Object Interpreter::module_attribute(const Expression& e, const std::string& pat
   const std::string& name = e.text;
   if (path == "numpy" && (name == "random" || name == "linalg")) return {Module{"numpy." + name}};
   if (path != "numpy" && path != "numpy.random" && path != "numpy.linalg" && path != "math") {
-    return {Opaque{path + "." + name}};
+    return {Opaque(path + "." + name)};
   }
   if (name == "pi") return numpy::real(3.141592653589793);
   if (name == "e") return numpy::real(2.718281828459045);
@@ -229,7 +224,7 @@ Object Interpreter::module_attribute(const Expression& e, const std::string& pat
       name == "bool_" || name == "double") {
     return {Builtin{name.find("int") != std::string::npos ? "int" : "float", nullptr}};
   }
-  if (name == "set_printoptions" || name == "errstate" || name == "seterr") return {Opaque{name}};
+  if (name == "set_printoptions" || name == "errstate" || name == "seterr") return {Opaque(name)};
   std::vector<std::string> known;
   for (const auto& [full, rule] : builtins()) {
     if (full.starts_with(prefix)) known.push_back(full);
@@ -247,7 +242,7 @@ Object Interpreter::module_attribute(const Expression& e, const std::string& pat
       {"binomial", "write (np.random.rand(3, 2) < p)"},
   };
   if (const auto found = kInstead.find(name); found != kInstead.end()) {
-    if (name.starts_with("load") || name == "genfromtxt") return {Opaque{prefix + name}};
+    if (name.starts_with("load") || name == "genfromtxt") return {Opaque(prefix + name)};
     fail(e, fmt::format("{} is not read; {}", text(e), found->second));
   }
   const std::string near = nearest(prefix + name, known);
@@ -269,7 +264,7 @@ Object Interpreter::call(const Expression& e) {
     return {};
   }
   const Object function = evaluate(callee);
-  if (const Opaque* opaque = function.as<Opaque>()) return {Opaque{opaque->what + "(…)"}};
+  if (const Opaque* opaque = function.as<Opaque>()) return {Opaque(opaque->what + "(…)")};
   std::vector<Object> arguments;
   for (std::size_t i = 1; i < e.children.size(); ++i) arguments.push_back(evaluate(*e.children[i]));
   return call_object(e, function, std::move(arguments), e.keywords);
@@ -277,7 +272,7 @@ Object Interpreter::call(const Expression& e) {
 
 Object Interpreter::call_object(const Expression& e, const Object& function,
                                 std::vector<Object> arguments, std::vector<std::string> keywords) {
-  if (const auto* defined = function.as<std::shared_ptr<const Function>>()) {
+  if (const auto* defined = function.as<std::shared_ptr<Function>>()) {
     return call_function(e, **defined, std::move(arguments), std::move(keywords));
   }
   const Builtin* builtin = function.as<Builtin>();
@@ -336,9 +331,10 @@ Object Interpreter::call_function(const Expression& e, const Function& function,
                                   std::vector<std::string> keywords) {
   const Depth depth(depth_);
   const FunctionSyntax& syntax = *function.syntax;
-  if (depth_ > kDeepestCall) fail(e, fmt::format("{} calls itself too deeply", syntax.name));
+  if (depth_ > kDeepestCall) {
+    refuse_at(file_, e.at, fmt::format("{} calls itself too deeply", syntax.name));
+  }
   auto scope = std::make_shared<Scope>();
-  scopes_.push_back(scope);
   scope->parent = function.scope;
   scope->function = syntax.name;
   // A program whose whole text stands in main() is at top level there.

@@ -59,49 +59,55 @@ Object Interpreter::subscript_expression(const Expression& e) {
     return take(e, object, read_index(*this, e, array->shape, *e.children[1]));
   }
   if (e.children[1]->kind == ExpressionKind::kSlice && object.list() != nullptr) {
-    const Expression& s = *e.children[1];
-    const auto size = static_cast<std::int64_t>(object.list()->items.size());
-    const auto bound = [&](std::size_t i, std::int64_t otherwise) {
-      if (!s.children[i]) return otherwise;
-      const std::int64_t b = integer(s, evaluate(*s.children[i]), "a slice");
-      return i == 2 ? b : std::clamp(b < 0 ? b + size : b, std::int64_t{0}, size);
-    };
-    const std::int64_t step = bound(2, 1);
-    if (step != 1 && step != -1) fail(e, "a slice of a list is read with the steps 1 and -1 only");
-    auto list = std::make_shared<List>();
-    list->tuple = object.list()->tuple;
-    const std::int64_t start = bound(0, step > 0 ? 0 : size - 1);
-    const std::int64_t stop = bound(1, step > 0 ? size : -1);
-    for (std::int64_t i = start; step > 0 ? i < stop : i > stop; i += step) {
-      if (i < size) list->items.push_back(object.list()->items[static_cast<std::size_t>(i)]);
-    }
-    return {list};
+    return list_slice(e, *object.list());
   }
-  if (const Opaque* opaque = object.as<Opaque>()) return {Opaque{opaque->what + "[…]"}};
+  if (const Opaque* opaque = object.as<Opaque>()) return {Opaque(opaque->what + "[…]")};
   if (const Builtin* builtin = object.as<Builtin>(); builtin && builtin->name == "np.c_") {
     return call_object(e, {Builtin{"np.column_stack", nullptr}}, {evaluate(*e.children[1])}, {""});
   }
   return subscript(e, object, evaluate(*e.children[1]));
 }
 
+Object Interpreter::list_slice(const Expression& e, const List& all) {
+  const Expression& s = *e.children[1];
+  const auto size = static_cast<std::int64_t>(all.items.size());
+  const auto bound = [&](std::size_t i, std::int64_t otherwise) {
+    if (!s.children[i]) return otherwise;
+    const std::int64_t b = integer(s, evaluate(*s.children[i]), "a slice");
+    return i == 2 ? b : std::clamp(b < 0 ? b + size : b, std::int64_t{0}, size);
+  };
+  const std::int64_t step = bound(2, 1);
+  if (step != 1 && step != -1) fail(e, "a slice of a list is read with the steps 1 and -1 only");
+  work(e, all.items.size());
+  auto list = std::make_shared<List>();
+  list->tuple = all.tuple;
+  const std::int64_t start = bound(0, step > 0 ? 0 : size - 1);
+  const std::int64_t stop = bound(1, step > 0 ? size : -1);
+  for (std::int64_t i = start; step > 0 ? i < stop : i > stop; i += step) {
+    if (i < size) list->items.push_back(all.items[static_cast<std::size_t>(i)]);
+  }
+  return {list};
+}
+
 Object Interpreter::subscript(const Expression& at, const Object& object, const Object& index) {
   if (const ArrayPtr array = object.array()) {
     return take(at, object, read_index(*this, at, array->shape, index));
   }
-  if (const Dict* dict = object.dict()) {
+  if (Dict* dict = object.dict()) {
     const std::string key = key_of(at, index);
-    for (const auto& [k, value] : dict->items) {
-      if (k == key) return value;
-    }
-    fail(at, fmt::format("{}: there is no key {}", text(at), key));
+    if (const Object* value = dict->find(key)) return *value;
+    fail(at, fmt::format("{}: there is no key {}", text(at), shown(key)));
   }
-  if (object.list() != nullptr || object.as<Range>() != nullptr) {
-    const std::vector<Object> all = items(at, object);
-    const auto size = static_cast<std::int64_t>(all.size());
+  const List* list = object.list();
+  const Range* range = object.as<Range>();
+  if (list != nullptr || range != nullptr) {
+    const std::int64_t size =
+        list != nullptr ? static_cast<std::int64_t>(list->items.size()) : range->size();
     std::int64_t i = integer(at, index, "an index");
     if (i < 0) i += size;
     if (i < 0 || i >= size) fail(at, fmt::format("{}: there are {} items", text(at), size));
-    return all[static_cast<std::size_t>(i)];
+    if (range != nullptr) return numpy::integer(range->start + i * range->step);
+    return list->items[static_cast<std::size_t>(i)];
   }
   fail(at, fmt::format("{}: {} has no elements", text(at), describe(object)));
 }
@@ -218,7 +224,7 @@ Object Interpreter::array_attribute(const Expression& e, const Object& object) {
   }
   if (e.text == "size") return numpy::integer(element_count(shape));
   if (e.text == "ndim") return numpy::integer(static_cast<std::int64_t>(shape.size()));
-  if (e.text == "dtype") return {Opaque{"dtype"}};
+  if (e.text == "dtype") return {Opaque("dtype")};
   for (const std::string& name : {"." + e.text, "np." + e.text}) {
     const bool method = name[0] == '.' || is_method(e.text);
     if (method && builtins().contains(name)) {

@@ -5,17 +5,33 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "chainrule/numpy_program.h"
+#include "numpy/limits.h"
 #include "numpy/tape.h"
 
 namespace chainrule::numpy {
 
 class Interpreter;
 struct Index;
+
+/// Counts how deep a recursion has gone, as long as it lives.
+class Depth {
+ public:
+  explicit Depth(std::size_t& depth) : depth_(depth) { ++depth_; }
+  ~Depth() { --depth_; }
+  Depth(const Depth&) = delete;
+  Depth& operator=(const Depth&) = delete;
+
+ private:
+  std::size_t& depth_;
+};
 
 /// The arguments of a call to a function that the reader knows. A rule takes them one by one, in
 /// the order of NumPy's signature.
@@ -83,12 +99,35 @@ class Interpreter {
   void run(const Block& program);
 
   Tape& tape() { return tape_; }
+  /// What the reading took so far, in steps.
+  double spent() const {
+    constexpr double kStepsOfStatement = 20;
+    return static_cast<double>(steps_) + kStepsOfStatement * static_cast<double>(statements_) +
+           tape_.spent();
+  }
   std::vector<NumpyAssignment>& assignments() { return assignments_; }
 
   // What follows is for the rules of functions.
 
   [[noreturn]] void fail(const Expression& at, const std::string& message) const;
+  /// An expression as the file has it, for messages: on one line, and cut off where it is long.
   std::string text(const Expression& e) const;
+  /// Counts what the program costs: an expression evaluated or an item copied is one step.
+  ///
+  /// throws  LimitError when it costs too much.
+  void work(const Expression& at, std::size_t steps) { work(at.at, steps); }
+  void work(Position at, std::size_t steps);
+  /// An array of this shape is going to be made.
+  ///
+  /// throws  LimitError when it is too large, or all arrays together are; DataError for a negative
+  ///         extent.
+  void make_room(const Expression& at, const Shape& shape);
+  /// Refuses a shape that is too large, without making anything.
+  void check_room(const Expression& at, const Shape& shape) const;
+  Object new_list(const Expression& at, std::vector<Object> items);
+  Object new_text(const Expression& at, std::string text);
+  /// Refuses to put an item into a container that the item holds.
+  void check_holds_itself(const Expression& at, const Object& container, const Object& item);
   Object evaluate(const Expression& e);
   Object call_object(const Expression& e, const Object& function, std::vector<Object> arguments,
                      std::vector<std::string> keywords);
@@ -111,7 +150,7 @@ class Interpreter {
   void change_by_call(const Expression& call, const Expression& target, const ArrayPtr& array,
                       const Object& next);
   /// list.append(item): an item without a name is called list_0, list_1 …
-  void append(const Expression& call, List& list, Object item);
+  void append(const Expression& call, const Object& to, Object item);
   /// The name under which `e` changes an array.
   std::string changed_name(const Expression& e, const Array& array) const;
 
@@ -140,6 +179,7 @@ class Interpreter {
   void augment(const Statement& s);
   void bind(const std::string& name, Object value);
   void settle(Object& value, const std::string& name);
+  void settle(Object& value, const std::string& name, std::set<const void*>& done);
   void import(const Statement& s);
   void record(const std::string& target, const Object& value, bool in_place,
               const Expression* written);
@@ -161,8 +201,18 @@ class Interpreter {
   Object binary(const Expression& e);
   Object string(const Expression& e);
   Object list_of(const Expression& e);
+  Object made_function(std::shared_ptr<const FunctionSyntax> syntax);
+  std::string_view source_of(const Expression& e) const {
+    return source_.substr(e.begin, e.end - e.begin);
+  }
   Object subscript_expression(const Expression& e);
+  Object list_slice(const Expression& e, const List& all);
   Object numbers_only(const Expression& at, std::string_view op, const Number& a, const Number& b);
+  bool lists_equal(const Expression& at, const List& a, const List& b);
+  std::optional<Object> joined_lists(const Expression& at, std::string_view op, const Object& a,
+                                     const Object& b);
+  std::optional<Object> of_texts(const Expression& at, std::string_view op, const Object& a,
+                                 const Object& b);
   std::string operands_text(const Expression& e) const;
   std::string shapes_text(const Expression& left, const Object& a, const Expression& right,
                           const Object& b) const;
@@ -184,12 +234,14 @@ class Interpreter {
   std::vector<ArrayPtr> assigned_arrays_;  // one an assignment; null where it is no array
   std::shared_ptr<Scope> globals_ = std::make_shared<Scope>();
   std::shared_ptr<Scope> scope_ = globals_;
-  std::vector<std::shared_ptr<Scope>> scopes_{globals_};  // all that were made
+  std::vector<std::shared_ptr<Scope>> scopes_{globals_};  // those in which functions were made
   std::shared_ptr<RandomState> random_ = std::make_shared<RandomState>(0);
   const Statement* statement_ = nullptr;  // that is being run
   Object returned_;
   std::size_t depth_ = 0;       // of calls
   std::size_t eval_depth_ = 0;  // of expressions
+  std::size_t nesting_ = 0;     // of lists that are walked over
+  std::size_t statements_ = 0;  // run so far
   std::size_t steps_ = 0;
 };
 

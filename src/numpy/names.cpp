@@ -116,7 +116,17 @@ bool short_with_first(std::string_view name, std::string_view letters, std::size
 
 }  // namespace
 
-Names names_of(const Block& program) { return Walk().run(program); }
+Names names_of(const Block& program) {
+  constexpr std::size_t kLongest = 40;
+  Names names = Walk().run(program);
+  for (const std::string& line : names.assigned) {
+    if (line[0] != 'd' || !is_gradient_name(line, names)) continue;
+    for (std::size_t d = line.find('d', 2); d < line.size() - 1; d = line.find('d', d + 1)) {
+      if (line.size() - d - 1 <= kLongest) names.differentiated.insert(line.substr(d + 1));
+    }
+  }
+  return names;
+}
 
 bool is_gradient_name(std::string_view name, const Names& names) {
   const std::string small = lower(name);
@@ -140,10 +150,7 @@ bool has_gradient_line(std::string_view name, const Names& names) {
         "dloss_d" + n, "dJ_d" + n, "dL" + n, "g_" + n}) {
     if (names.assigned.contains(line)) return true;
   }
-  return std::any_of(names.assigned.begin(), names.assigned.end(), [&](const std::string& line) {
-    return line.size() > n.size() + 2 && line[0] == 'd' && line.ends_with("d" + n) &&
-           is_gradient_name(line, names);
-  });
+  return names.differentiated.contains(n);
 }
 
 int loss_rank(std::string_view name) {

@@ -17,6 +17,7 @@ struct Names {
   std::set<std::string, std::less<>> updated;           // W -= …, W = W - …
   std::set<std::string, std::less<>> looped;            // for W in …
   std::set<std::string, std::less<>> element_assigned;  // dZ[Z <= 0] = 0
+  std::set<std::string, std::less<>> differentiated;    // x and L_dx of dL_dx, y of dfdy
 };
 Names names_of(const Block& program);
 

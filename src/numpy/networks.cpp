@@ -88,8 +88,12 @@ Object one_hot_call(Arguments& a) {
   if (!labels.array()) a.fail("expected an array of labels");
   const std::vector<double> numbers = a.in.tape().numbers(*labels.array());
   const double largest = numbers.empty() ? 0 : *std::max_element(numbers.begin(), numbers.end());
+  constexpr double kMostClasses = 1e6;
+  if (!(largest < kMostClasses)) a.fail(fmt::format("label {} is too large to be read", largest));
   const std::int64_t classes = a.integer_or("classes", static_cast<std::int64_t>(largest) + 1);
-  if (classes < 1 || classes > 1'000'000) a.fail("expected the number of classes");
+  if (classes < 1 || static_cast<double>(classes) > kMostClasses) {
+    a.fail("expected the number of classes");
+  }
   if (largest >= static_cast<double>(classes) && labels.kind() != Kind::kReal) {
     a.fail(fmt::format("label {} is not below the number of classes, {}", largest, classes));
   }

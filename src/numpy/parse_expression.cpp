@@ -3,6 +3,7 @@
 #include <array>
 
 #include "base/format.h"
+#include "numpy/limits.h"
 #include "numpy/parser.h"
 
 namespace chainrule::numpy {
@@ -86,7 +87,7 @@ std::string ExpressionParser::describe(const Token& token) {
     case TokenKind::kIndent: return "a deeper indentation";
     case TokenKind::kDedent: return "the end of the block";
     case TokenKind::kString: return "a string";
-    default: return "\"" + token.text + "\"";
+    default: return "\"" + shown(token.text) + "\"";
   }
 }
 
@@ -130,6 +131,20 @@ std::shared_ptr<Expression> ExpressionParser::around(ExpressionKind kind,
 
 ExpressionPtr ExpressionParser::finish(std::shared_ptr<Expression> e) const {
   e->end = last_end_;
+  std::size_t below = 0;
+  for (const ExpressionPtr& child : e->children) {
+    if (child) below = std::max(below, child->height);
+  }
+  if (e->function) {
+    for (const ExpressionPtr& part : e->function->defaults) {
+      if (part) below = std::max(below, part->height);
+    }
+    below = std::max(below, e->function->result->height);
+  }
+  e->height = below + 1;
+  if (e->height > kDeepestTree) {
+    refuse_at(file_, e->at, "this expression is nested too deeply; split it");
+  }
   return e;
 }
 

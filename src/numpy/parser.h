@@ -39,6 +39,7 @@ class ExpressionParser {
  private:
   std::shared_ptr<Expression> start(ExpressionKind kind, const Token& token) const;
   std::shared_ptr<Expression> around(ExpressionKind kind, ExpressionPtr first) const;
+  // Refuses a tree so high that walking over it could exhaust the stack.
   ExpressionPtr finish(std::shared_ptr<Expression> e) const;
   ExpressionPtr binary(std::size_t level);
   ExpressionPtr inversion();

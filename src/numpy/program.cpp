@@ -11,6 +11,7 @@
 #include "chainrule/ops.h"
 #include "graph/op.h"
 #include "numpy/interpreter.h"
+#include "numpy/reader.h"
 
 namespace chainrule {
 namespace {
@@ -48,8 +49,16 @@ std::set<std::int64_t> sources_below(Value value) {
 
 class LossFinder {
  public:
-  LossFinder(const std::vector<NumpyAssignment>& assignments, const Names& names)
-      : assignments_(assignments), names_(names) {}
+  LossFinder(const Graph& graph, const std::vector<NumpyAssignment>& assignments,
+             const Names& names)
+      : assignments_(assignments), names_(names), depends_(graph.nodes().size(), false) {
+    for (const Node& node : graph.nodes()) {
+      depends_[static_cast<std::size_t>(node.id)] =
+          is(node, "input") || is(node, "parameter") ||
+          std::any_of(node.inputs.begin(), node.inputs.end(),
+                      [&](const Value& v) { return depends_on_source(v); });
+    }
+  }
 
   // The position of the assignment that defines the loss, or npos.
   std::size_t find(const std::string& wanted, const std::string& file) const {
@@ -75,9 +84,13 @@ class LossFinder {
  private:
   static constexpr int kLike = 16;  // "data_loss": any name with loss in it
 
-  static bool is_scalar(const NumpyAssignment& a) {
+  bool depends_on_source(const Value& v) const {
+    return depends_[static_cast<std::size_t>(v.node().id)];
+  }
+
+  bool is_scalar(const NumpyAssignment& a) const {
     return a.value && a.value.dtype() == DType::kF32 && element_count(a.value.shape()) == 1 &&
-           !a.value.node().op->source && !sources_below(a.value).empty();
+           !a.value.node().op->source && depends_on_source(a.value);
   }
 
   // loss = …, loss += … : the last one before the backward pass.
@@ -98,14 +111,13 @@ class LossFinder {
 
   std::size_t wanted_first(const std::string& wanted, const std::string& file) const {
     std::vector<std::string> scalars;
+    std::set<std::string> known;
     const NumpyAssignment* other = nullptr;
     for (std::size_t i = 0; i < assignments_.size(); ++i) {
       const NumpyAssignment& a = assignments_[i];
       if (a.target == wanted && is_scalar(a)) return i;
       if (a.target == wanted) other = &a;
-      if (is_scalar(a) && std::find(scalars.begin(), scalars.end(), a.target) == scalars.end()) {
-        scalars.push_back(a.target);
-      }
+      if (is_scalar(a) && known.insert(a.target).second) scalars.push_back(a.target);
     }
     if (other != nullptr && other->value && element_count(other->value.shape()) != 1) {
       throw UsageError(
@@ -124,6 +136,20 @@ class LossFinder {
 
   const std::vector<NumpyAssignment>& assignments_;
   const Names& names_;
+  std::vector<bool> depends_;  // by node: on an input or a parameter
+};
+
+// Adds up what an interpreter takes, however it ends.
+class Meter {
+ public:
+  Meter(const Interpreter& interpreter, double& spent) : interpreter_(interpreter), spent_(spent) {}
+  ~Meter() { spent_ += interpreter_.spent(); }
+  Meter(const Meter&) = delete;
+  Meter& operator=(const Meter&) = delete;
+
+ private:
+  const Interpreter& interpreter_;
+  double& spent_;
 };
 
 struct Reading {
@@ -132,15 +158,17 @@ struct Reading {
 };
 
 Reading read_once(std::string_view source, const std::string& file, const NumpyOptions& options,
-                  const Block& program, const Names& names, const Uses& uses) {
+                  const Block& program, const Names& names, const Uses& uses, double& spent) {
   Reading reading;
   reading.interpreter = std::make_unique<Interpreter>(source, file, options, names, uses);
   Interpreter& interpreter = *reading.interpreter;
+  const Meter meter(interpreter, spent);
   interpreter.run(program);
   // A program of plain numbers has no loss before its variables are known to be such.
   const bool numbers_only = uses.first_reading && !interpreter.tape().seen().any_array;
   if (numbers_only) return reading;
-  reading.loss = LossFinder(interpreter.assignments(), names).find(options.loss, file);
+  reading.loss = LossFinder(interpreter.tape().graph(), interpreter.assignments(), names)
+                     .find(options.loss, file);
   if (reading.loss != LossFinder::npos) {
     const Value loss = interpreter.assignments()[reading.loss].value;
     const std::set<std::int64_t> below = sources_below(loss);
@@ -170,6 +198,13 @@ void learn(Uses& uses, Interpreter& interpreter) {
 
 NumpyProgram read_numpy(std::string_view source, const std::string& file,
                         const NumpyOptions& options) {
+  double spent = 0;
+  return numpy::read_measured(source, file, options, spent);
+}
+
+NumpyProgram numpy::read_measured(std::string_view source, const std::string& file,
+                                  const NumpyOptions& options, double& spent) {
+  spent += static_cast<double>(source.size()) / 4;  // to be parsed
   if (source.size() > kLargestFile) {
     throw DataError(file + ": a program of more than 4 MB is not read", file);
   }
@@ -179,7 +214,8 @@ NumpyProgram read_numpy(std::string_view source, const std::string& file,
   Reading reading;
   constexpr int kReadings = 4;
   for (int i = 0; i < kReadings; ++i) {
-    reading = read_once(source, file, options, block, names, uses);
+    reading = {};  // what the reading before has made is not needed beside the next one
+    reading = read_once(source, file, options, block, names, uses, spent);
     if (i + 1 < kReadings) learn(uses, *reading.interpreter);
   }
   Interpreter& interpreter = *reading.interpreter;

@@ -51,7 +51,7 @@ Object to_number(Arguments& a, Kind kind) {
                         : kind == Kind::kBool  ? (value != 0 ? 1.0 : 0.0)
                                                : value;
   const Number* given = x.number();
-  return {Number{kind, result, {}, given != nullptr ? given->sources : std::vector<std::string>()}};
+  return {Number{kind, result, {}, given != nullptr ? given->sources : nullptr}};
 }
 
 // max(a, b, …) or max(list)
@@ -81,19 +81,13 @@ Object zip(Arguments& a) {
     columns.push_back(a.in.items(a.call, x));
     size = std::min(size, columns.back().size());
   }
-  auto list = std::make_shared<List>();
+  std::vector<Object> rows;
   for (std::size_t i = 0; !columns.empty() && i < size; ++i) {
     std::vector<Object> row;
     for (const std::vector<Object>& column : columns) row.push_back(column[i]);
-    list->items.push_back(tuple(std::move(row)));
+    rows.push_back(tuple(std::move(row)));
   }
-  return {list};
-}
-
-Object listed(std::vector<Object> items) {
-  auto list = std::make_shared<List>();
-  list->items = std::move(items);
-  return {list};
+  return a.in.new_list(a.call, std::move(rows));
 }
 
 // np.add.at(table, indices, x): table with x added to its rows, repeated indices adding up.
@@ -146,14 +140,19 @@ Object distinct(Arguments& a) {
 void add_containers(BuiltinTable& t) {
   t["list.append"] = [](Arguments& a) -> Object {
     const Object self = a.need("self");
-    a.in.append(a.call, *self.list(), Object(a.need("x")));
+    a.in.append(a.call, self, Object(a.need("x")));
     return {};
   };
   t["list.insert"] = [](Arguments& a) -> Object {
-    List* list = Object(a.need("self")).list();
+    const Object self = a.need("self");
+    List* list = self.list();
     const auto size = static_cast<std::int64_t>(list->items.size());
-    const std::int64_t at = std::clamp(a.integer("index"), std::int64_t{0}, size);
-    list->items.insert(list->items.begin() + at, Object(a.need("x")));
+    std::int64_t at = a.integer("index");
+    at = std::clamp(at < 0 ? at + size : at, std::int64_t{0}, size);
+    const Object item = a.need("x");
+    a.in.check_holds_itself(a.call, self, item);
+    a.in.work(a.call, list->items.size());
+    list->items.insert(list->items.begin() + at, item);
     return {};
   };
   t["list.pop"] = [](Arguments& a) -> Object {
@@ -163,11 +162,13 @@ void add_containers(BuiltinTable& t) {
     if (at < 0) at += size;
     if (at < 0 || at >= size) a.fail("there is nothing to take off the list");
     Object last = list->items[static_cast<std::size_t>(at)];
+    a.in.work(a.call, list->items.size() - static_cast<std::size_t>(at));
     list->items.erase(list->items.begin() + at);
     return last;
   };
   t["list.reverse"] = [](Arguments& a) -> Object {
     List* list = Object(a.need("self")).list();
+    a.in.work(a.call, list->items.size());
     std::reverse(list->items.begin(), list->items.end());
     return {};
   };
@@ -178,17 +179,21 @@ void add_containers(BuiltinTable& t) {
     for (std::size_t i = 0; i < keys.size(); ++i) {
       pairs.push_back(tuple({keys[i], self.dict()->items[i].second}));
     }
-    return listed(std::move(pairs));
+    return a.in.new_list(a.call, std::move(pairs));
   };
-  t["dict.keys"] = [](Arguments& a) { return listed(a.in.items(a.call, Object(a.need("self")))); };
+  t["dict.keys"] = [](Arguments& a) {
+    return a.in.new_list(a.call, a.in.items(a.call, Object(a.need("self"))));
+  };
   t["dict.values"] = [](Arguments& a) {
     const Object self = a.need("self");
     std::vector<Object> values;
     for (const auto& [key, value] : self.dict()->items) values.push_back(value);
-    return listed(std::move(values));
+    return a.in.new_list(a.call, std::move(values));
   };
   t["dict.copy"] = [](Arguments& a) -> Object {
-    return {std::make_shared<Dict>(*Object(a.need("self")).dict())};
+    const Object self = a.need("self");
+    a.in.work(a.call, self.dict()->items.size());
+    return {std::make_shared<Dict>(*self.dict())};
   };
 }
 
@@ -203,11 +208,11 @@ void add_python(BuiltinTable& t) {
   t[".item"] = [](Arguments& a) { return to_number(a, Kind::kReal); };
   t["str"] = [](Arguments& a) -> Object {
     const Object x = a.need("x");
-    if (const std::string* text = x.text()) return {Text{*text}};
+    if (x.text() != nullptr) return x;
     if (x.number() != nullptr && x.number()->kind == Kind::kInteger) {
-      return {Text{fmt::format("{:.0f}", x.number()->value)}};
+      return {Text(fmt::format("{:.0f}", x.number()->value))};
     }
-    return {Text{"…"}};
+    return {Text("…")};
   };
   t["abs"] = t["np.abs"];
   t["round"] = t["np.round"];
@@ -223,21 +228,21 @@ void add_python(BuiltinTable& t) {
     for (std::size_t i = 0; i < all.size(); ++i) {
       pairs.push_back(tuple({integer(start + static_cast<std::int64_t>(i)), all[i]}));
     }
-    return listed(std::move(pairs));
+    return a.in.new_list(a.call, std::move(pairs));
   };
   t["reversed"] = [](Arguments& a) {
     std::vector<Object> all = a.in.items(a.call, Object(a.need("x")));
     std::reverse(all.begin(), all.end());
-    return listed(std::move(all));
+    return a.in.new_list(a.call, std::move(all));
   };
   t["list"] = [](Arguments& a) {
     const Object* x = a.take("x");
-    return listed(x == nullptr ? std::vector<Object>{} : a.in.items(a.call, Object(*x)));
+    return a.in.new_list(a.call, x == nullptr ? std::vector<Object>{} : a.in.items(a.call, Object(*x)));
   };
   t["tuple"] = [](Arguments& a) { return tuple(a.in.items(a.call, Object(a.need("x")))); };
   t["dict"] = [](Arguments& a) -> Object {
     auto dict = std::make_shared<Dict>();
-    for (auto& [key, value] : a.keywords) dict->items.emplace_back("'" + key + "'", value);
+    for (const auto& [key, value] : a.keywords) dict->set("'" + key + "'", value);
     a.keywords.clear();
     return {dict};
   };

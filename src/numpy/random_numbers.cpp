@@ -18,14 +18,12 @@ RandomState& generator(Arguments& a) {
 }
 
 Object as_object(Kind kind, const Shape& shape, std::vector<double> numbers) {
-  if (shape.empty()) return {Number{kind, numbers.at(0), {}, {}}};
+  if (shape.empty()) return {Number{kind, numbers.at(0), {}, nullptr}};
   return known_array(kind, shape, std::move(numbers));
 }
 
 Shape checked(const Arguments& a, Shape shape) {
-  for (const std::int64_t extent : shape) {
-    if (extent < 0) a.fail("a shape has no negative extents");
-  }
+  a.in.make_room(a.call, shape);
   return shape;
 }
 
@@ -81,7 +79,7 @@ Object permutation(Arguments& a) {
   const Object x = a.need("x");
   if (x.number() != nullptr) {
     const std::int64_t n = a.in.integer(a.call, x, "x");
-    if (n < 0 || n > 50'000'000) a.fail("expected a count");
+    a.in.make_room(a.call, {n});
     const std::vector<std::int64_t> order = random.permutation(n);
     return known_array(Kind::kInteger, {static_cast<std::int64_t>(order.size())},
                        {order.begin(), order.end()});
@@ -112,8 +110,8 @@ Object choice(Arguments& a) {
                              ? a.in.integer(a.call, from, "a")
                              : static_cast<std::int64_t>(a.in.items(a.call, from).size());
   const std::int64_t count = element_count(shape);
-  if (n < 1 || n > 50'000'000 || (!again && count > n))
-    a.fail("there are not as many to choose from");
+  if (n < 1 || (!again && count > n)) a.fail("there are not as many to choose from");
+  if (!again) a.in.make_room(a.call, {n});  // all of them are put into an order
   std::vector<std::int64_t> order = again ? random.randint(0, n, count) : random.permutation(n);
   order.resize(static_cast<std::size_t>(count));
   const Object index = as_object(Kind::kInteger, shape, {order.begin(), order.end()});

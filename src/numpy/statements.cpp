@@ -1,5 +1,6 @@
 // Statements: what a name is from here on, which branch is taken, what a loop unrolls to.
 #include <algorithm>
+#include <new>
 
 #include "base/format.h"
 #include "chainrule/error.h"
@@ -10,6 +11,7 @@ namespace {
 
 constexpr std::size_t kLoopLimit = 1000;  // statements that one loop may unroll to
 constexpr std::size_t kStepLimit = 20000;
+constexpr std::size_t kLongestExpression = 10000;  // that is kept with an assignment
 
 std::size_t statement_count(const Block& block) {
   std::size_t count = 0;
@@ -46,8 +48,11 @@ void Interpreter::run(const Block& program) {
     fail_at(file_, statement_->at, "\"return\", \"break\" and \"continue\" have no meaning here");
   }
   for (std::size_t i = 0; i < assignments_.size(); ++i) {
-    if (assigned_arrays_[i] && !assignments_[i].value) {
+    if (!assigned_arrays_[i] || assignments_[i].value) continue;
+    try {
       assignments_[i].value = tape_.placed(assigned_arrays_[i]);
+    } catch (const Error& error) {
+      fail_at(file_, {assignments_[i].line, assignments_[i].column}, error.what());
     }
   }
 }
@@ -61,8 +66,8 @@ Flow Interpreter::block(const Block& statements) {
 }
 
 void Interpreter::count_step(const Statement& s) {
-  if (++steps_ > kStepLimit) {
-    fail_at(file_, s.at,
+  if (++statements_ > kStepLimit) {
+    refuse_at(file_, s.at,
             fmt::format("the program unrolls to more than {} statements; put one step of the "
                         "training at top level, without the loop",
                         kStepLimit));
@@ -74,9 +79,14 @@ Flow Interpreter::statement(const Statement& s) {
   statement_ = &s;
   try {
     return run_statement(s);
+  } catch (const LimitError& error) {
+    if (error.line > 0) throw;
+    refuse_at(file_, s.at, error.what());
   } catch (const DataError& error) {
     if (error.line > 0) throw;
     fail_at(file_, s.at, error.what());
+  } catch (const std::bad_alloc&) {
+    refuse_at(file_, s.at, "there is not enough memory for this line; give fewer rows");
   } catch (const Error& error) {
     fail_at(file_, s.at, error.what());
   }
@@ -90,13 +100,8 @@ Flow Interpreter::run_statement(const Statement& s) {
     case StatementKind::kAssign: assign(s); return Flow::kOn;
     case StatementKind::kAugmented: augment(s); return Flow::kOn;
     case StatementKind::kDefine: {
-      auto function = std::make_shared<Function>();
-      function->syntax = s.function;
-      function->scope = scope_;
-      for (const ExpressionPtr& e : s.function->defaults) {
-        function->defaults.push_back(e ? evaluate(*e) : Object());
-      }
-      scope_->names[s.function->name] = {std::shared_ptr<const Function>(std::move(function))};
+      Object function = made_function(s.function);
+      scope_->names[s.function->name] = std::move(function);
       return Flow::kOn;
     }
     case StatementKind::kReturn:
@@ -123,7 +128,7 @@ Flow Interpreter::loop(const Statement& s) {
   if (const Range* range = over.as<Range>()) {
     rounds = static_cast<std::size_t>(range->size());
     if (rounds * statements > kLoopLimit) {
-      fail_at(file_, s.at,
+      refuse_at(file_, s.at,
               fmt::format("this loop would unroll to {} statements ({} rounds of {}), more than "
                           "{}; put one step at top level, without the loop",
                           rounds * statements, rounds, statements, kLoopLimit));
@@ -131,7 +136,7 @@ Flow Interpreter::loop(const Statement& s) {
   }
   const std::vector<Object> values = items(*s.value, over);
   if (values.size() * statements > kLoopLimit) {
-    fail_at(file_, s.at,
+    refuse_at(file_, s.at,
             fmt::format("this loop would unroll to {} statements, more than {}; put one step at "
                         "top level, without the loop",
                         values.size() * statements, kLoopLimit));
@@ -180,11 +185,11 @@ void Interpreter::import(const Statement& s) {
       }
       const std::string full = (s.text == "numpy.random" ? "np.random." : "np.") + name;
       scope_->names[alias] = builtins().contains(full) ? Object{Builtin{full, nullptr}}
-                                                       : Object{Opaque{s.text + "." + name}};
+                                                       : Object{Opaque(s.text + "." + name)};
     } else if (s.text == "scipy.special" && name == "expit") {
       scope_->names[alias] = {Builtin{"sigmoid", nullptr}};
     } else if (!builtins().contains(name)) {
-      scope_->names[alias] = {Opaque{s.text + "." + name}};
+      scope_->names[alias] = {Opaque(s.text + "." + name)};
     }
   }
 }
@@ -216,7 +221,7 @@ void Interpreter::assign_to(const Statement& s, const Expression& target, Object
     case ExpressionKind::kList: {
       if (const Opaque* opaque = value.as<Opaque>()) {
         for (const ExpressionPtr& child : target.children) {
-          assign_to(s, *child, {*opaque}, written);
+          assign_to(s, *child, Object{*opaque}, written);
         }
         return;
       }
@@ -237,15 +242,11 @@ void Interpreter::assign_to(const Statement& s, const Expression& target, Object
       const Object index = evaluate(*target.children[1]);
       const std::string key = key_of(*target.children[1], index);
       const std::string name = element_name(text(*target.children[0]), key);
+      check_holds_itself(target, object, value);
       settle(value, name);
       record(name, value, false, written);
       if (Dict* dict = object.dict()) {
-        for (auto& [k, v] : dict->items) {
-          if (k != key) continue;
-          v = std::move(value);
-          return;
-        }
-        dict->items.emplace_back(key, std::move(value));
+        dict->set(key, std::move(value));
         return;
       }
       List& list = *object.list();
@@ -264,15 +265,28 @@ void Interpreter::assign_to(const Statement& s, const Expression& target, Object
 
 // At top level a name is for good; inside a function it serves until the caller gives another.
 void Interpreter::settle(Object& value, const std::string& name) {
+  std::set<const void*> done;
+  settle(value, name, done);
+}
+
+// `done` are the containers that were gone through: several may hold the same one.
+void Interpreter::settle(Object& value, const std::string& name, std::set<const void*>& done) {
   if (List* list = value.list()) {
-    if (list->tuple || !scope_->outermost) return;
+    if (list->tuple || !scope_->outermost || !done.insert(list).second) return;
+    work(statement_->at, list->items.size());
     for (std::size_t i = 0; i < list->items.size(); ++i) {
-      if (list->items[i].array()) settle(list->items[i], name + "_" + std::to_string(i));
+      if (list->items[i].array()) settle(list->items[i], name + "_" + std::to_string(i), done);
     }
     return;
   }
   if (Dict* dict = value.dict()) {
-    for (auto& [key, item] : dict->items) settle(item, element_name(name, key));
+    const Depth depth(nesting_);
+    if (nesting_ > kDeepestNesting) {
+      refuse_at(file_, statement_->at, "dictionaries are nested too deeply here");
+    }
+    if (!done.insert(dict).second) return;
+    work(statement_->at, dict->items.size());
+    for (auto& [key, item] : dict->items) settle(item, element_name(name, key), done);
     return;
   }
   if (scope_->outermost) {
@@ -317,9 +331,14 @@ void Interpreter::record_items(const std::string& name, const Object& value,
 
 void Interpreter::record(const std::string& target, const Object& value, bool in_place,
                          const Expression* written) {
+  constexpr std::size_t kStepsOfRecord = 5;
+  work(statement_->at, kStepsOfRecord);
   NumpyAssignment& a = assignments_.emplace_back();
   a.target = target;
-  a.expression = written != nullptr ? text(*written) : "";
+  if (written != nullptr) {
+    const std::string_view source = source_of(*written);
+    if (source.size() <= kLongestExpression) a.expression = source;
+  }
   a.function = scope_->function;
   a.in_place = in_place;
   a.line = statement_->at.line;
@@ -343,7 +362,10 @@ void Interpreter::augment(const Statement& s) {
   statement_ = &s;
   if (List* list = before.list()) {
     if (s.text != "+") fail(target, "only += is read on a list");
-    for (const Object& item : items(*s.value, value)) list->items.push_back(item);
+    for (const Object& item : items(*s.value, value)) {
+      check_holds_itself(target, before, item);
+      list->items.push_back(item);
+    }
     return;
   }
   Object after;
@@ -405,7 +427,9 @@ void Interpreter::change(const Expression& at, const ArrayPtr& array, const Obje
   settle(self, name);
 }
 
-void Interpreter::append(const Expression& call, List& list, Object item) {
+void Interpreter::append(const Expression& call, const Object& to, Object item) {
+  check_holds_itself(call, to, item);
+  List& list = *to.list();
   const Expression& method = *call.children[0];
   const ArrayPtr array = item.array();
   const bool unnamed =

@@ -48,6 +48,7 @@ struct FunctionSyntax {
 
 struct Expression {
   ExpressionKind kind = ExpressionKind::kName;
+  std::size_t height = 1;  // of its tree, functions included
   Position at;
   std::size_t begin = 0;  // bytes of the source
   std::size_t end = 0;

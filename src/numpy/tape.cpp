@@ -2,11 +2,14 @@
 #include "numpy/tape.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
+#include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "graph/op.h"
+#include "numpy/limits.h"
 
 namespace chainrule::numpy {
 namespace {
@@ -14,26 +17,30 @@ namespace {
 constexpr std::uint32_t kSeedOfUndefined = 1;
 
 Tensor tensor_of(const std::vector<double>& numbers, const Shape& shape, DType dtype) {
+  constexpr double kLargestIndex = 2147483647.0;
+  const auto fits = [](double x) { return std::abs(x) <= kLargestIndex; };  // NaN does not
+  if (dtype == DType::kI32 && !std::all_of(numbers.begin(), numbers.end(), fits)) {
+    throw DataError("an index array holds numbers that are no indices: beyond 2^31, or no numbers");
+  }
   return Tensor::of<double>(shape, numbers).as(dtype);
 }
 
-std::vector<double> numbers_of(const Evaluation& evaluation, Value value) {
-  const Tensor wide = evaluation.value(value).as(DType::kF64);
-  return {wide.values<double>().begin(), wide.values<double>().end()};
+// What a matrix product multiplies; other nodes count by their elements.
+double multiplications(const Node& node) {
+  if (!is(node, "matmul")) return 0;
+  double product = static_cast<double>(node.inputs[0].shape().back());
+  for (const std::int64_t extent : node.types[0].shape) product *= static_cast<double>(extent);
+  return product;
 }
 
-// visit(v) for a value and everything that it is computed from.
-template <typename F>
-void visit_below(Value value, F visit) {
-  std::set<std::int64_t> seen;
-  std::vector<Value> open{value};
-  while (!open.empty()) {
-    const Value v = open.back();
-    open.pop_back();
-    if (!seen.insert(v.node().id).second) continue;
-    visit(v);
-    open.insert(open.end(), v.node().inputs.begin(), v.node().inputs.end());
+double elements(const Node& node) {
+  double count = 0;
+  for (const Type& type : node.types) {
+    double of_one = 1;
+    for (const std::int64_t extent : type.shape) of_one *= static_cast<double>(extent);
+    count += of_one;
   }
+  return count;
 }
 
 bool folds(const Object& object) { return object.number() != nullptr || object.array()->folds(); }
@@ -84,7 +91,10 @@ Object Tape::apply(Kind kind, const std::vector<Operand>& operands, const Formul
         x.push_back(real(o.object.array()));
       }
     }
-    return computed(kind, formula(*graph_, x));
+    const std::size_t first = graph_->nodes().size();
+    const Value y = formula(*graph_, x);
+    admit(*graph_, first);
+    return computed(kind, y);
   }
   Graph scratch("scratch");
   TensorMap feed;
@@ -100,15 +110,49 @@ Object Tape::apply(Kind kind, const std::vector<Operand>& operands, const Formul
     feed.insert_or_assign(name, tensor_of(*array.known, array.shape, DType::kF64));
   }
   const Value y = formula(scratch, x);
-  std::vector<double> numbers = numbers_of(Evaluation(scratch, feed), y);
+  admit(scratch, x.size());
+  std::vector<double> numbers = LazyEvaluation(scratch).value(y, feed).data;
   if (y.shape().empty()) {
-    Number result{kind, numbers[0], {}, {}};
+    Number result{kind, numbers[0], {}, nullptr};
     for (const Operand& o : operands) {
       if (o.object.number() != nullptr) result.add_sources(*o.object.number());
     }
     return {result};
   }
   return known_array(kind, y.shape(), std::move(numbers));
+}
+
+// Before anything is computed: what the nodes from `first` on will take.
+void Tape::admit(const Graph& graph, std::size_t first) {
+  double sum_of_elements = 0;
+  double sum_of_multiplications = 0;
+  for (std::size_t i = first; i < graph.nodes().size(); ++i) {
+    const Node& node = graph.nodes()[i];
+    for (const Type& type : node.types) {
+      if (type.shape.size() <= kMostAxes) continue;
+      throw LimitError(fmt::format("an array of more than {} axes is not read", kMostAxes));
+    }
+    sum_of_elements += elements(node);
+    sum_of_multiplications += multiplications(node);
+  }
+  charge(sum_of_elements, sum_of_multiplications);
+}
+
+void Tape::charge(double elements, double multiplications) {
+  elements_ += elements;
+  multiplications_ += multiplications;
+  if (elements_ > kMostElementsTogether) {
+    throw LimitError(
+        fmt::format("the arrays of the program have more than {:.0f} elements together; give fewer "
+                    "rows, since the derivatives have the same form",
+                    kMostElementsTogether));
+  }
+  if (multiplications_ > kMostMultiplications) {
+    throw LimitError(
+        fmt::format("the matrix products of the program take more than {:.0f} multiplications; give "
+                    "fewer rows, since the derivatives have the same form",
+                    kMostMultiplications));
+  }
 }
 
 Object Tape::move(const Object& x, const Formula& formula) {
@@ -158,12 +202,9 @@ Value Tape::index(const ArrayPtr& array, std::int64_t bound) {
 }
 
 std::vector<double> Tape::numbers(const Array& array) {
+  charge(static_cast<double>(element_count(array.shape)), 0);
   if (array.known) return *array.known;
-  if (!evaluation_ || static_cast<std::size_t>(array.value.node().id) >= evaluated_) {
-    evaluation_ = std::make_unique<Evaluation>(*graph_, feed_);
-    evaluated_ = graph_->nodes().size();
-  }
-  return numbers_of(*evaluation_, array.value);
+  return evaluation_.value(array.value, feed_).data;
 }
 
 void Tape::settle(Object& object, const std::string& name) {
@@ -171,7 +212,7 @@ void Tape::settle(Object& object, const std::string& name) {
     if (!settle_number(*number, name)) return;
     auto array = std::make_shared<Array>();
     array->kind = Kind::kReal;
-    array->source = number->sources.front();
+    array->source = number->sources->front();
     array->value = add_source(unique(name), array->source, {DType::kF32, {}},
                               tensor_of({number->value}, {}, DType::kF64));
     object = {array};
@@ -217,15 +258,27 @@ bool Tape::is_prepared(const Array& array) const {
          is_data(array.value);
 }
 
+// Nodes are only ever added, so what stands below each is found out once.
+const Tape::Below& Tape::below(Value value) const {
+  for (std::size_t i = below_.size(); i < graph_->nodes().size(); ++i) {
+    const Node& node = graph_->nodes()[i];
+    Below b{is(node, "input"), is(node, "parameter"), false};
+    for (const Type& type : node.types) b.whole_numbers |= type.dtype == DType::kI32;
+    for (const Value& input : node.inputs) {
+      const Below& of_input = below_[static_cast<std::size_t>(input.node().id)];
+      b.input |= of_input.input;
+      b.parameter |= of_input.parameter;
+      b.whole_numbers |= of_input.whole_numbers;
+    }
+    below_.push_back(b);
+  }
+  return below_[static_cast<std::size_t>(value.node().id)];
+}
+
 // Computed from real data alone.
 bool Tape::is_data(Value value) const {
-  bool any = false;
-  bool other = false;
-  visit_below(value, [&](Value v) {
-    any = any || is(v, "input");
-    other = other || is(v, "parameter") || v.dtype() == DType::kI32;
-  });
-  return any && !other;
+  const Below& b = below(value);
+  return b.input && !b.parameter && !b.whole_numbers;
 }
 
 Value Tape::placed(const ArrayPtr& array) {
@@ -233,22 +286,19 @@ Value Tape::placed(const ArrayPtr& array) {
   return array->value;
 }
 
-bool Tape::is_variable(Value value) const {
-  bool found = false;
-  visit_below(value, [&](Value v) { found = found || is(v, "parameter"); });
-  return found;
-}
+bool Tape::is_variable(Value value) const { return below(value).parameter; }
 
 // True when the number is a variable of the mathematics, and so a source.
 bool Tape::settle_number(Number& number, const std::string& name) {
   if (number.kind == Kind::kBool || number.named) return false;
-  number.sources = {next_key(name)};
+  const std::string key = next_key(name);
+  number.sources = std::make_shared<const std::vector<std::string>>(1, key);
   const bool counts = number.kind == Kind::kInteger && name[0] >= 'A' && name[0] <= 'Z' &&
                       !has_gradient_line(name, names_) && !names_.updated.contains(name);
   const bool variable = (is_parameter_name(name, names_) && !counts) ||
                         (!uses_.any_array && !is_setting_name(name) &&
                          !is_gradient_name(name, names_) && !is_loss_name(name));
-  if (!uses_.first_reading && variable && !use_of(number.sources[0]).as_size) return true;
+  if (!uses_.first_reading && variable && !use_of(key).as_size) return true;
   number.named = constant(*graph_, number.value);
   this->name(number.named, name);
   return false;
@@ -287,7 +337,8 @@ Object Tape::undefined_source(const std::string& name, const Shape& shape) {
 }
 
 void Tape::used_as_size(const Number& number) {
-  for (const std::string& key : number.sources) seen_.sources[key].as_size = true;
+  if (!number.sources) return;
+  for (const std::string& key : *number.sources) seen_.sources[key].as_size = true;
 }
 
 SourceUse Tape::use_of(const std::string& key) const {
@@ -300,6 +351,8 @@ bool Tape::is_parameter(const std::string& name, const std::string& key) const {
 }
 
 Value Tape::add_source(const std::string& name, const std::string& key, Type type, Tensor numbers) {
+  constexpr double kSourcesAsElements = 0.1;  // each new name is compared with all the others
+  charge(kSourcesAsElements * static_cast<double>(sources_.size()), 0);
   const bool real = type.dtype == DType::kF32;
   const std::string base = key.substr(0, key.find('#'));
   const bool parameter = real && is_parameter(base, key);
@@ -317,12 +370,12 @@ std::string Tape::next_key(const std::string& name) {
 }
 
 std::string Tape::unique(const std::string& name) {
-  std::string candidate = name;
-  for (int i = 2; taken_.contains(candidate) || (i > 2 && names_.all.contains(candidate)); ++i) {
-    candidate = name + '_' + std::to_string(i);
+  if (taken_.insert(name).second) return name;
+  // What was taken stays taken, so the search goes on where the last one ended.
+  for (int& i = next_number_.try_emplace(name, 2).first->second;; ++i) {
+    std::string candidate = name + '_' + std::to_string(i);
+    if (!names_.all.contains(candidate) && taken_.insert(candidate).second) return candidate;
   }
-  taken_.insert(candidate);
-  return candidate;
 }
 
 void Tape::name(Value value, const std::string& name, bool lasting) {

@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "chainrule/reference.h"
+#include "backend/reference/lazy.h"
 #include "numpy/names.h"
 #include "numpy/value.h"
 
@@ -43,7 +43,8 @@ using Formula = std::function<Value(Graph& graph, const std::vector<Value>& x)>;
 
 class Tape {
  public:
-  Tape(const Names& names, const Uses& uses) : names_(names), uses_(uses) {}
+  Tape(const Names& names, const Uses& uses)
+      : names_(names), uses_(uses), evaluation_(*graph_) {}
 
   Graph& graph() { return *graph_; }
   std::unique_ptr<Graph> take_graph() { return std::move(graph_); }
@@ -64,6 +65,13 @@ class Tape {
   Value real(const ArrayPtr& array);
   /// The array as indices below `bound`.
   Value index(const ArrayPtr& array, std::int64_t bound);
+
+  /// Arrays of so many elements are going to be made, with so many multiplications.
+  ///
+  /// throws  LimitError, without a place, when those of the program are too many.
+  void charge(double elements, double multiplications);
+  /// What that took, in steps of the interpreter.
+  double spent() const { return elements_ / 16 + multiplications_ / 256; }
 
   /// The numbers of an array, computed if need be.
   std::vector<double> numbers(const Array& array);
@@ -88,6 +96,14 @@ class Tape {
   const std::string& key_of(Value source) const { return keys_.at(source.node().id); }
 
  private:
+  // What a value is computed from.
+  struct Below {
+    bool input = false;
+    bool parameter = false;
+    bool whole_numbers = false;
+  };
+  const Below& below(Value value) const;
+  void admit(const Graph& graph, std::size_t first);
   std::string unique(const std::string& name);
   std::string next_key(const std::string& name);
   void make_source(Array& array, const std::string& unique_name);
@@ -108,8 +124,11 @@ class Tape {
   std::map<std::string, int> key_counts_;
   std::set<std::string> taken_;
   std::set<std::pair<std::int64_t, std::size_t>> provisional_;
-  std::unique_ptr<Evaluation> evaluation_;
-  std::size_t evaluated_ = 0;  // nodes
+  std::map<std::string, int> next_number_;  // to try for a name that is taken
+  mutable std::vector<Below> below_;         // by node, as far as it was asked for
+  LazyEvaluation evaluation_;
+  double elements_ = 0;  // of all arrays
+  double multiplications_ = 0;
 };
 
 /// An array that is known.

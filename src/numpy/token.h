@@ -26,6 +26,9 @@ struct Token {
   int end_line = 1;
 };
 
+/// A piece of the source in a message: on one line, and cut off where it is long.
+std::string shown(std::string_view text);
+
 /// Stops the reading with a DataError that begins FILE:LINE:COLUMN.
 [[noreturn]] void fail_at(const std::string& file, Position at, const std::string& message);
 

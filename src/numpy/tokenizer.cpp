@@ -7,6 +7,7 @@
 
 #include "base/format.h"
 #include "chainrule/error.h"
+#include "numpy/limits.h"
 #include "numpy/token.h"
 
 namespace chainrule::numpy {
@@ -17,6 +18,8 @@ bool begins_name(char c) {
 }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool continues_name(char c) { return begins_name(c) || is_digit(c); }
+bool begins_character(char c) { return (c & 0xC0) != 0x80; }
+
 
 class Tokenizer {
  public:
@@ -58,20 +61,33 @@ class Tokenizer {
     fail_at(file_, at, message);
   }
 
-  // Columns count characters, not bytes.
-  Position position(std::size_t at) const {
-    const std::string_view before = source_.substr(line_begin_, at - line_begin_);
-    const auto characters =
-        std::count_if(before.begin(), before.end(), [](char c) { return (c & 0xC0) != 0x80; });
-    return {line_, static_cast<int>(characters) + 1};
+  // Columns count characters, not bytes. Positions mostly go forward, so the count goes on from the
+  // last one.
+  Position position(std::size_t at) {
+    if (counted_to_ < line_begin_ || at < counted_to_) {
+      counted_to_ = line_begin_;
+      characters_ = 0;
+    }
+    const std::string_view passed = source_.substr(counted_to_, at - counted_to_);
+    characters_ += std::count_if(passed.begin(), passed.end(), begins_character);
+    counted_to_ = at;
+    return {line_, static_cast<int>(characters_) + 1};
   }
 
-  Token& push(TokenKind kind, std::size_t begin) {
+  Token& push(TokenKind kind, std::size_t begin) { return push(kind, begin, position(begin)); }
+
+  Token& push(TokenKind kind, std::size_t begin, Position at) {
+    if (tokens_.size() >= kMostTokens) {
+      refuse_at(file_, at,
+                fmt::format("a program of more than {} words, numbers and signs is not read; keep "
+                            "data in a file and give it by shape, as in --shape X=3,2",
+                            kMostTokens));
+    }
     Token& token = tokens_.emplace_back();
     token.kind = kind;
     token.begin = begin;
     token.end = at_;
-    token.at = position(begin);
+    token.at = at;
     token.end_line = line_;
     token.text = source_.substr(begin, at_ - begin);
     return token;
@@ -153,6 +169,10 @@ class Tokenizer {
       if (quote && word.size() <= 2 && word.find_first_not_of("rRbBfFuU") == word.npos) {
         string(begin);
       } else {
+        if (word.size() > kLongestName) {
+          fail(position(begin),
+               fmt::format("a name of more than {} characters is not read", kLongestName));
+        }
         push(TokenKind::kName, begin);
       }
     } else {
@@ -183,7 +203,12 @@ class Tokenizer {
       while (at_ < source_.size() && continues_name(source_[at_])) ++at_;
       fail(position(begin), fmt::format("\"{}\" is not a number that can be read; write it as 12, "
                                         "0.5 or 1e-3",
-                                        source_.substr(begin, at_ - begin)));
+                                        shown(source_.substr(begin, at_ - begin))));
+    }
+    if (!real && value > 9007199254740992.0) {
+      fail(position(begin),
+           fmt::format("{}: whole numbers beyond 2^53 are not read; write it as 1e20",
+                       shown(source_.substr(begin, at_ - begin))));
     }
     push(real ? TokenKind::kReal : TokenKind::kInteger, begin).number = value;
   }
@@ -213,9 +238,8 @@ class Tokenizer {
     }
     const std::size_t content_end = at_;
     at_ += triple ? 3 : 1;
-    Token& token = push(TokenKind::kString, begin);
+    Token& token = push(TokenKind::kString, begin, at);
     token.text = source_.substr(content, content_end - content);
-    token.at = at;
   }
 
   void symbol() {
@@ -254,6 +278,8 @@ class Tokenizer {
   const std::string& file_;
   std::size_t at_ = 0;
   std::size_t line_begin_ = 0;
+  std::size_t counted_to_ = 0;       // the place that `characters_` belongs to
+  std::ptrdiff_t characters_ = 0;    // from the line's beginning
   int line_ = 1;
   std::vector<int> indents_{0};
   std::vector<Token> open_;  // brackets
@@ -262,9 +288,29 @@ class Tokenizer {
 
 }  // namespace
 
+std::string shown(std::string_view text) {
+  constexpr std::size_t kLongest = 100;
+  std::string line;
+  for (const char c : text) {
+    const bool blank = (static_cast<unsigned char>(c) & 0xE0) == 0 || c == ' ' || c == 0x7F;
+    if (line.size() >= kLongest && begins_character(c)) return line + "…";
+    if (!blank) {
+      line += c;
+    } else if (!line.empty() && line.back() != ' ') {
+      line += ' ';
+    }
+  }
+  return line;
+}
+
 void fail_at(const std::string& file, Position at, const std::string& message) {
   throw DataError(fmt::format("{}:{}:{}: {}", file, at.line, at.column, message), file, at.line,
                   at.column);
+}
+
+void refuse_at(const std::string& file, Position at, const std::string& message) {
+  throw LimitError(fmt::format("{}:{}:{}: {}", file, at.line, at.column, message), file, at.line,
+                   at.column);
 }
 
 std::vector<Token> tokens_of(std::string_view source, const std::string& file) {

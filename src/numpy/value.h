@@ -3,6 +3,7 @@
 // once) or a value of the graph.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -28,11 +29,11 @@ struct Number {
   Kind kind = Kind::kReal;
   double value = 0;
   Value named;  // the graph's constant of that name, once it was assigned to a name
-  std::vector<std::string> sources;  // the keys of the possible sources that it is computed from
+  // The keys of the possible sources that it is computed from; null for none. Numbers are copied
+  // often, so they share the list.
+  std::shared_ptr<const std::vector<std::string>> sources;
 
-  void add_sources(const Number& other) {
-    sources.insert(sources.end(), other.sources.begin(), other.sources.end());
-  }
+  void add_sources(const Number& other);
 };
 
 /// An array. Names that refer to one array share it, so that an assignment to its elements is seen
@@ -56,14 +57,31 @@ struct Array {
 };
 using ArrayPtr = std::shared_ptr<Array>;
 
+/// Containers and functions may hold each other in long chains. Each is taken apart by a list of what
+/// is left to do, since a chain of destructors would exhaust the stack.
 struct List {
+  List() = default;
+  List(const List&) = default;
+  ~List();
+  List& operator=(const List&) = delete;
   std::vector<Object> items;
   bool tuple = false;
 };
 
 /// A dictionary, in the order of insertion; keys are compared by their text.
 struct Dict {
+  Dict() = default;
+  Dict(const Dict&) = default;
+  ~Dict();
+  Dict& operator=(const Dict&) = delete;
+  /// Null when there is no such key.
+  Object* find(const std::string& key);
+  void set(const std::string& key, Object value);
+
   std::vector<std::pair<std::string, Object>> items;  // "'W1'" or "3"
+
+ private:
+  std::map<std::string, std::size_t, std::less<>> places_;  // of the keys in `items`
 };
 
 struct Scope {
@@ -74,6 +92,10 @@ struct Scope {
 };
 
 struct Function {
+  Function() = default;
+  Function(const Function&) = delete;
+  ~Function();
+  Function& operator=(const Function&) = delete;
   std::shared_ptr<const FunctionSyntax> syntax;
   std::shared_ptr<Scope> scope;
   std::vector<Object> defaults;
@@ -91,12 +113,16 @@ struct Module {
 
 /// What stands for things that are not read: other modules, files, plots.
 struct Opaque {
-  std::string what;
+  explicit Opaque(std::string name);
+  std::string what;  // cut off where it is long
 };
 
 struct Nothing {};
+/// A string; its characters are shared, since values are copied often.
 struct Text {
-  std::string text;
+  explicit Text(std::string characters)
+      : text(std::make_shared<const std::string>(std::move(characters))) {}
+  std::shared_ptr<const std::string> text;
 };
 struct Range {
   std::int64_t start = 0;
@@ -110,7 +136,7 @@ struct Range {
 
 struct Object {
   std::variant<Nothing, Number, ArrayPtr, Text, std::shared_ptr<List>, std::shared_ptr<Dict>, Range,
-               std::shared_ptr<const Function>, Builtin, Module, Opaque,
+               std::shared_ptr<Function>, Builtin, Module, Opaque,
                std::shared_ptr<RandomState>>
       is;
 
@@ -133,7 +159,7 @@ struct Object {
   }
   const std::string* text() const {
     const Text* t = as<Text>();
-    return t != nullptr ? &t->text : nullptr;
+    return t != nullptr ? t->text.get() : nullptr;
   }
   bool nothing() const { return as<Nothing>() != nullptr; }
   bool numeric() const { return number() != nullptr || array() != nullptr; }
@@ -146,10 +172,10 @@ struct Object {
 };
 
 inline Object integer(std::int64_t value) {
-  return {Number{Kind::kInteger, static_cast<double>(value), {}, {}}};
+  return {Number{Kind::kInteger, static_cast<double>(value), {}, nullptr}};
 }
-inline Object real(double value) { return {Number{Kind::kReal, value, {}, {}}}; }
-inline Object boolean(bool value) { return {Number{Kind::kBool, value ? 1.0 : 0.0, {}, {}}}; }
+inline Object real(double value) { return {Number{Kind::kReal, value, {}, nullptr}}; }
+inline Object boolean(bool value) { return {Number{Kind::kBool, value ? 1.0 : 0.0, {}, nullptr}}; }
 inline Object tuple(std::vector<Object> items) {
   auto list = std::make_shared<List>();
   list->items = std::move(items);

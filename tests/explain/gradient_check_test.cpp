@@ -9,6 +9,8 @@
 #include "chainrule/ops.h"
 #include "chainrule/random.h"
 #include "chainrule/train.h"
+#include "explain/network_check.h"
+#include "explain/rounding.h"
 #include "graph/op.h"
 
 using namespace chainrule;
@@ -101,6 +103,79 @@ TEST_CASE("a gradient that cancels to nothing is no failure of float32") {
     CHECK(check.gradients.size() == 6);
     CHECK(check.backend.size() == 1 + 6 + 8);
   }
+}
+
+TEST_CASE("what float32 cannot do better is no failure") {
+  // Saturated units, whose derivatives are differences of numbers near 1; a softmax so sure that its
+  // small probabilities lie below the loss's epsilon; sums that cancel.
+  for (const char* text :
+       {"linear 30 init=normal:20, tanh, linear 30 init=normal:20, tanh, linear 3 init=normal:20",
+        "linear 20 init=normal:5, layer_norm, gelu, linear 20 init=normal:5, layer_norm, gelu, "
+        "linear 3 init=normal:5, softmax",
+        "linear 12 init=normal:8, sigmoid, linear 12 init=normal:8, batch_norm, sigmoid, linear 3",
+        "linear 16 init=normal:3, relu, linear 16 init=normal:3, relu, linear 3 init=normal:3"}) {
+    for (const std::uint32_t seed : {1U, 2U, 3U}) {
+      CAPTURE(std::string(text));
+      CAPTURE(seed);
+      const Sequential network = Sequential::parse(text);
+      const NetworkCheck check =
+          check_network(network, initialize(network, {4}, seed), classes_batch({6, 4}, 3),
+                        {.gradient = {.entries = 10}, .optimizer = Optimizer::parse("adam")});
+      for (const BackendCheck& b : check.backend) {
+        CAPTURE(b.what);
+        CAPTURE(b.where);
+        CAPTURE(b.cpu);
+        CAPTURE(b.reference);
+        CHECK(b.passed);
+      }
+      for (const ParameterCheck& p : check.gradients) {
+        CAPTURE(p.worst_entry.where);
+        CAPTURE(p.worst_entry.analytic);
+        CAPTURE(p.worst_entry.numeric);
+        CHECK(p.passed);
+      }
+    }
+  }
+}
+
+TEST_CASE("what float32 may be off is found for each result") {
+  Graph graph;
+  const Value x = graph.input("x", {DType::kF32, {4}});
+  const Value y = x * 3.0;
+  graph.output("product", y);
+  graph.output("cancelled", (y + 1e6) - 1e6);
+  graph.output("sum", sum(y));
+  const Rounding rounding = rounding_of(
+      graph, {{"x", Tensor::of<float>({4}, {1.0F, 2.0F, -3.0F, 0.0F})}}, Precision::kFloat32);
+  const std::vector<double>& product = rounding.outputs.at("product");
+  CHECK(product[0] > 3 * 0x1p-24);
+  CHECK(product[0] < 100 * 3 * 0x1p-24);
+  CHECK(product[2] == doctest::Approx(3 * product[0]));
+  CHECK(product[3] < 1e-30);
+  for (const double r : rounding.outputs.at("cancelled")) {
+    CHECK(r > 1e6 * 0x1p-24);
+    CHECK(r < 100 * 1e6 * 0x1p-24);
+  }
+  CHECK(rounding.outputs.at("sum").front() > 9 * 0x1p-24);
+  CHECK(rounding.outputs.at("sum").front() < 1000 * 0x1p-24);
+}
+
+TEST_CASE("a wrong result of the CPU is found, and the entry that is most wrong") {
+  const Tensor reference = Tensor::of<double>({2, 2}, {1.0, 200.0, 1e-3, 0.0});
+  const std::vector<double> rounding{1e-6, 2e-4, 1e-9, 1e-9};
+  const auto compare = [&](std::vector<float> cpu) {
+    return compared("gradient", "w", Tensor::of<float>({2, 2}, cpu), reference, rounding);
+  };
+  CHECK(compare({1.0F, 200.0F, 1e-3F, 0.0F}).passed);
+  CHECK(compare({1.0F, 200.0001F, 1e-3F, 0.0F}).passed);
+  // One percent of a small entry is little beside the largest, and wrong all the same.
+  const BackendCheck small = compare({1.0F, 200.0001F, 1.01e-3F, 0.0F});
+  CHECK_FALSE(small.passed);
+  CHECK(small.where == "w[1,0]");
+  CHECK(small.error > small.allowed);
+  CHECK_FALSE(compare({1.00001F, 200.0F, 1e-3F, 0.0F}).passed);
+  CHECK_FALSE(compare({1.0F, 200.0F, 1e-3F, 1e-6F}).passed);
+  CHECK_FALSE(compare({1.0F, NAN, 1e-3F, 0.0F}).passed);
 }
 
 TEST_CASE("a planted wrong rule is found, with the entry and both numbers") {

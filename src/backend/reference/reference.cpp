@@ -4,6 +4,7 @@
 
 #include <limits>
 
+#include "backend/reference/lazy.h"
 #include "chainrule/error.h"
 #include "graph/op.h"
 
@@ -17,21 +18,6 @@ std::vector<double> numbers(const Tensor& tensor) {
   const std::span<const double> values = wide.values<double>();
   return {values.begin(), values.end()};
 }
-
-Array fed(const Node& node, const TensorMap& feed) {
-  const std::string& name = node.names[0];
-  const auto found = feed.find(name);
-  if (found == feed.end()) {
-    throw UsageError("graph " + node.graph->name() + ": nothing given for \"" + name + "\"");
-  }
-  if (found->second.shape() != node.types[0].shape) {
-    throw ShapeError(name + ": expected " + to_string(node.types[0].shape) + ", got " +
-                     to_string(found->second.shape()));
-  }
-  return {node.types[0].shape, numbers(found->second)};
-}
-
-Arrays run(const Node& node, std::span<const Array* const> in);
 
 // The nodes of a graph that have no values yet, in turn. source_value(node) gives the array of an
 // input or parameter.
@@ -48,7 +34,7 @@ void run_rest(const Graph& graph, Precision precision, std::vector<Arrays>& valu
       for (const Value& input : node.inputs) {
         in.push_back(&values[static_cast<std::size_t>(input.node().id)][input.index()]);
       }
-      out = run(node, in);
+      out = computed_by(node, in);
     }
     if (precision == Precision::kFloat32) {
       for (Array& array : out) {
@@ -78,7 +64,22 @@ Arrays run_expansion(const Node& node, std::span<const Array* const> in) {
   return out;
 }
 
-Arrays run(const Node& node, std::span<const Array* const> in) {
+}  // namespace
+
+Array fed(const Node& node, const TensorMap& feed) {
+  const std::string& name = node.names[0];
+  const auto found = feed.find(name);
+  if (found == feed.end()) {
+    throw UsageError("graph " + node.graph->name() + ": nothing given for \"" + name + "\"");
+  }
+  if (found->second.shape() != node.types[0].shape) {
+    throw ShapeError(name + ": expected " + to_string(node.types[0].shape) + ", got " +
+                     to_string(found->second.shape()));
+  }
+  return {node.types[0].shape, numbers(found->second)};
+}
+
+std::vector<Array> computed_by(const Node& node, std::span<const Array* const> in) {
   if (node.op->expand != nullptr) return run_expansion(node, in);
   Arrays out;
   for (const Type& type : node.types) {
@@ -89,8 +90,6 @@ Arrays run(const Node& node, std::span<const Array* const> in) {
   node.op->eval({node, in, out});
   return out;
 }
-
-}  // namespace
 
 struct Evaluation::Values {
   std::vector<Arrays> of_node;  // [node][output]
