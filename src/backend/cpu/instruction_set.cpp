@@ -66,8 +66,8 @@ void choose_instruction_set() {
   static const bool kChosen = [] {
     if (const std::string_view name = named_instruction_set(); !name.empty()) {
       hwy::DisableTargets(~targets_for(name, hwy::SupportedTargets() & HWY_TARGETS));
-    }
-    if (!hwy::GetChosenTarget().IsInitialized()) {
+      hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+    } else if (!hwy::GetChosenTarget().IsInitialized()) {
       hwy::GetChosenTarget().Update(hwy::SupportedTargets());
     }
     return true;
