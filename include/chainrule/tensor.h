@@ -14,11 +14,7 @@ namespace chainrule {
 /// The extent of each axis, outermost first. {} is a scalar.
 using Shape = std::vector<std::int64_t>;
 
-/// The number of elements: the product of all extents; 1 for a scalar. Every shape passes here
-/// before its memory is asked for, or a node of a graph has it.
-///
-/// throws  ShapeError naming the shape when an extent is negative, or when the extents (those of 0
-///         left out) multiply to more than any memory holds, 2⁴³.
+/// The product of all extents, 1 for a scalar. throws  ShapeError below 0, and beyond 2⁴³ elements.
 std::int64_t element_count(const Shape& shape);
 
 /// "[32, 784]"; "[]" for a scalar.
@@ -35,12 +31,10 @@ const char* to_string(DType dtype);
 std::size_t size_of(DType dtype);
 
 /// A dense row-major array of one dtype, 64-byte aligned, zero-filled when made; its memory is a
-/// multiple of 64 bytes.
+/// multiple of 64 bytes. Making one throws ShapeError or MemoryError, naming the shape.
 class Tensor {
  public:
   Tensor() : Tensor(DType::kF32, Shape{0}) {}
-  /// throws  what element_count throws; MemoryError naming shape and size when the memory is not
-  ///         to be had.
   Tensor(DType dtype, Shape shape);
 
   /// A tensor that holds a copy of `values`, row-major.
