@@ -211,7 +211,7 @@ TEST_CASE("image layers say what they expected") {
   CHECK_THROWS_AS(build("max_pool 9", {5, 5, 3}), ShapeError);
   CHECK_THROWS_WITH_AS(
       build("max_pool 2 padding=2", {4, 4, 1}),
-      "layer 1 (max_pool 2 padding=2): max_pool2d: a window of 2 pixels lies in the padding alone, "
+      "layer 1 (max_pool padding=2): max_pool2d: a window of 2 pixels lies in the padding alone, "
       "where there is no largest pixel; use a padding smaller than the window",
       ShapeError);
   CHECK_THROWS_AS(build("max_pool 2 padding=0x2", {4, 4, 1}), ShapeError);

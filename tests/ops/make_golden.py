@@ -445,7 +445,8 @@ def images():
         bare = {k: v for k, v in w.items() if k != "kernel"}
         case("unfold", [x], unfolded.reshape(2, *shape, -1), w | {"outside": -1.5})
         case("fold", [windows_in], folded, w | size, **sums)
-        case("max_pool2d", [x], largest, w)
+        if np.isfinite(largest).all():  # a window of padding alone is refused
+            case("max_pool2d", [x], largest, w)
         case("average_pool2d", [x], mean, w, **sums)
         case("conv2d", [x, weights], y, bare, **sums)
         case("conv2d", [x, grouped_weights], grouped, bare | {"groups": 3}, **sums)
