@@ -51,7 +51,9 @@ std::optional<double> number(const Value& v) {
 std::array<Value, 2> shares_of_largest(Value a, Value b) {
   if (number(b)) return {greater(a, b), less_equal(a, b)};
   if (number(a)) return {greater_equal(a, b), less(a, b)};
-  return {0.5 * (greater(a, b) + greater_equal(a, b)), 0.5 * (less(a, b) + less_equal(a, b))};
+  const Value equals = equal(a, b);
+  const Value half = constant_like(a, 0.5);
+  return {where(equals, half, greater(a, b)), where(equals, half, less(a, b))};
 }
 
 // A step function is flat almost everywhere.
