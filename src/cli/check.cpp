@@ -72,7 +72,8 @@ std::string backend_report(const NetworkCheck& check) {
                error_text(b.error), error_text(b.allowed), b.passed ? "ok" : "WRONG"});
     before = b.what;
   }
-  return "the CPU in float32 against the reference in float64; rounding: what float32 may be off\n" +
+  return "the CPU in float32 against the reference in float64; rounding: what float32 may be "
+         "off\n" +
          table.to_text();
 }
 

@@ -37,7 +37,8 @@ double size_of_formula(Value of) {
   return sizes[static_cast<std::size_t>(of.node().id)];
 }
 
-// The loss may be another name for an earlier value, so it need not be the last of the forward pass.
+// The loss may be another name for an earlier value, so it need not be the last of the forward
+// pass.
 std::int64_t last_of_forward(const NumpyProgram& program) {
   std::int64_t last = program.loss.node().id;
   for (std::size_t i = 0; i < program.forward; ++i) {

@@ -137,7 +137,7 @@ class Study {
   std::optional<std::size_t> target_of(const std::string& name) const;
   std::vector<std::pair<std::string, double>> numbers_;  // the program's named numbers
   std::map<Key, std::vector<Image>> images_;
-  std::vector<std::string> folded_;  // the names of the forward values
+  std::vector<std::string> folded_;           // the names of the forward values
   std::vector<std::set<std::size_t>> reads_;  // of each forward value: the forward values it reads
 };
 

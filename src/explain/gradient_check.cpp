@@ -62,9 +62,7 @@ class GradientGraph {
 // Where derivatives are compared: values for all parameters, and the gradients there.
 struct Point {
   Point(Value loss, TensorMap feed, const GradientGraph& graph)
-      : gradients(graph.at(feed)),
-        rounding(graph.rounding_at(feed)),
-        line(loss, std::move(feed)) {}
+      : gradients(graph.at(feed)), rounding(graph.rounding_at(feed)), line(loss, std::move(feed)) {}
   std::vector<Tensor> gradients;
   std::vector<std::vector<double>> rounding;  // of each entry of the gradients
   LossOnLine line;

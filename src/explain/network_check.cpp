@@ -94,9 +94,9 @@ void check_cpu_gradients(NetworkCheck& check, Value loss, const std::vector<Valu
   for (std::size_t i = 0; i < d.size(); ++i) {
     const std::string& name = trained[i].name();
     const std::string output = "gradient/" + name;
-    check.backend.push_back(
-        compared("gradient", name, output_tensor(cpu.program(), output, trained[i].shape()),
-                 reference.value(d[i]), rounding.outputs.at(output)));
+    check.backend.push_back(compared("gradient", name,
+                                     output_tensor(cpu.program(), output, trained[i].shape()),
+                                     reference.value(d[i]), rounding.outputs.at(output)));
   }
 }
 

@@ -104,7 +104,7 @@ class Writer {
   std::set<Key> deep_;
   static constexpr std::size_t kMostNodes = 2000;
   std::size_t most_nodes_ = std::numeric_limits<std::size_t>::max();  // of one formula
-  mutable std::size_t nodes_ = 0;   // of the formula that is being written
+  mutable std::size_t nodes_ = 0;  // of the formula that is being written
   mutable std::size_t depth_ = 0;
 };
 

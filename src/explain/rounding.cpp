@@ -18,7 +18,7 @@ namespace chainrule {
 namespace {
 
 constexpr double kExaggeration = 8;  // an op may be off by some units, and by chance by more
-constexpr double kSafety = 2;          // times the largest movement that was seen
+constexpr double kSafety = 2;        // times the largest movement that was seen
 constexpr std::uint64_t kRuns = 8;
 
 struct Format {
@@ -30,8 +30,8 @@ Format format_of(Precision precision) {
   return precision == Precision::kFloat32 ? Format{0x1p-24, 0x1p-126} : Format{0x1p-53, 0x1p-1022};
 }
 
-// Behind a softmax the compiler replaces this derivative by its limit for epsilon to 0, which differs
-// where a probability is not large against epsilon.
+// Behind a softmax the compiler replaces this derivative by its limit for epsilon to 0, which
+// differs where a probability is not large against epsilon.
 GraphPtr with_limits(const Graph& graph) {
   return rewrite(graph, [](Graph& target) -> Rule {
     return [&target](const Node& node,
@@ -52,7 +52,7 @@ GraphPtr expanded(const Graph& graph) {
 
 // Results that float32 holds as exactly as what they are chosen from.
 bool is_exact(const Node& node) {
-  constexpr std::array<std::string_view, 8> kChoices = {"neg",     "abs",  "sign",  "relu",
+  constexpr std::array<std::string_view, 8> kChoices = {"neg",     "abs",     "sign",  "relu",
                                                         "maximum", "minimum", "where", "to_float"};
   return node.op->truth ||
          std::find(kChoices.begin(), kChoices.end(), node.op->name) != kChoices.end();
@@ -99,9 +99,10 @@ class Runs {
   Runs(const Graph& graph, Format format) : graph_(graph), unit_(format.unit) {
     for (const Node& node : graph.nodes()) {
       // Rates and what is computed from them are exact: a kernel takes them in float64.
-      exact_.push_back(std::all_of(node.inputs.begin(), node.inputs.end(), [&](const Value& v) {
-                         return exact_[static_cast<std::size_t>(v.node().id)];
-                       }) &&
+      exact_.push_back(std::all_of(node.inputs.begin(), node.inputs.end(),
+                                   [&](const Value& v) {
+                                     return exact_[static_cast<std::size_t>(v.node().id)];
+                                   }) &&
                        (!node.op->source || node.types[0].shape.empty()));
     }
   }
@@ -134,8 +135,8 @@ class Runs {
       const double terms = terms_of(node, *in[0], y);
       const Array sums = running_sums(node, in, terms);
       for (std::size_t i = 0; i < y.data.size(); ++i) {
-        y.data[i] += std::sqrt(terms) * std::max(std::abs(y.data[i]), sums.data[i]) *
-                     error(node, i, number);
+        y.data[i] +=
+            std::sqrt(terms) * std::max(std::abs(y.data[i]), sums.data[i]) * error(node, i, number);
       }
     } else if (node.op->elementwise && !is_exact(node)) {
       for (std::size_t i = 0; i < y.data.size(); ++i) y.data[i] *= 1 + error(node, i, number);
@@ -196,7 +197,8 @@ Rounding rounding_of(const Graph& graph, const TensorMap& feed, Precision precis
       widen(rounding.updates[parameter.name()], at(exact, v), at(disturbed, v));
     }
   }
-  const GraphPtr limits = precision == Precision::kFloat32 ? expanded(*with_limits(graph)) : nullptr;
+  const GraphPtr limits =
+      precision == Precision::kFloat32 ? expanded(*with_limits(graph)) : nullptr;
   const GraphPtr& other = limits ? limits : plain;
   const std::vector<std::vector<Array>> limit = limits ? Runs(*limits, format).run(feed, 0) : exact;
   for (std::size_t i = 0; i < plain->outputs().size(); ++i) {

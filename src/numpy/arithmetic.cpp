@@ -336,8 +336,8 @@ Object Interpreter::unary(const Expression& e) {
       if (n->kind == Kind::kBool) return boolean(n->value == 0);
       return numpy::integer(-integer(e, x, "the operand of ~") - 1);
     }
-    return {
-        Number{std::max(n->kind, Kind::kInteger), e.text == "-" ? -n->value : n->value, {}, nullptr}};
+    return {Number{
+        std::max(n->kind, Kind::kInteger), e.text == "-" ? -n->value : n->value, {}, nullptr}};
   }
   if (!x.array()) fail(e, fmt::format("{}: {} is no number or array", text(e), describe(x)));
   if (e.text == "+") return x;

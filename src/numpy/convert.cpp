@@ -95,10 +95,11 @@ void Interpreter::check_room(const Expression& at, const Shape& shape) const {
               fmt::format("{}: an array of more than {} axes is not read", text(at), kMostAxes));
   }
   if (room_of(shape) > kMostElements) {
-    refuse_at(file_, at.at,
-              fmt::format("{}: an array of shape {} is too large to be read; give fewer rows, since "
-                          "the derivatives have the same form",
-                          text(at), to_string(shape)));
+    refuse_at(
+        file_, at.at,
+        fmt::format("{}: an array of shape {} is too large to be read; give fewer rows, since "
+                    "the derivatives have the same form",
+                    text(at), to_string(shape)));
   }
 }
 

@@ -100,7 +100,8 @@ Object Interpreter::with_element(const Expression& at, const Object& object, con
   if (is_pairs(index, shape)) {
     const ArrayPtr rows = index.axes[0].array;
     const ArrayPtr columns = index.axes[1].array;
-    if (rows->shape.size() != 1 || rows->shape[0] != shape[0] || !counts_up(*rows) || columns->shape != rows->shape) {
+    if (rows->shape.size() != 1 || rows->shape[0] != shape[0] || !counts_up(*rows) ||
+        columns->shape != rows->shape) {
       fail(at, fmt::format("{}: elements of every row are assigned to, as in dp[range(n), y]; "
                            "write others with np.where",
                            text(at)));

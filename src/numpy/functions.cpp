@@ -133,7 +133,8 @@ void add_reduction(BuiltinTable& table, const std::string& name, Reduction reduc
   table["np." + name] = [reduction, kind](Arguments& a) -> Object {
     Reduced r = reduced(a);
     keep_axes(a, r);
-    if (r.x.number() != nullptr) return {Number{kind(r.x.kind()), r.x.number()->value, {}, nullptr}};
+    if (r.x.number() != nullptr)
+      return {Number{kind(r.x.kind()), r.x.number()->value, {}, nullptr}};
     return a.in.map(kind(r.x.kind()), r.x, [&](Value x) { return reduction(x, r); });
   };
 }

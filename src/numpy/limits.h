@@ -20,15 +20,15 @@ class LimitError : public DataError {
 /// Stops the reading with a LimitError that begins FILE:LINE:COLUMN.
 [[noreturn]] void refuse_at(const std::string& file, Position at, const std::string& message);
 
-constexpr std::size_t kMostTokens = 2'000'000;      // of a file
-constexpr std::size_t kLongestName = 1000;          // in characters
-constexpr std::size_t kDeepestTree = 1000;          // of one expression
-constexpr std::size_t kMostSteps = 2'000'000;       // expressions evaluated, items copied
-constexpr std::size_t kLongestText = 1'000'000;     // of a string, in characters
-constexpr std::size_t kDeepestNesting = 100;        // of lists in lists
-constexpr std::size_t kMostAxes = 32;               // of an array, as in NumPy
-constexpr double kMostElements = 2e7;               // of an array
-constexpr double kMostElementsTogether = 4e7;       // of all arrays that are made
-constexpr double kMostMultiplications = 2e9;        // of all matrix products together
+constexpr std::size_t kMostTokens = 2'000'000;   // of a file
+constexpr std::size_t kLongestName = 1000;       // in characters
+constexpr std::size_t kDeepestTree = 1000;       // of one expression
+constexpr std::size_t kMostSteps = 2'000'000;    // expressions evaluated, items copied
+constexpr std::size_t kLongestText = 1'000'000;  // of a string, in characters
+constexpr std::size_t kDeepestNesting = 100;     // of lists in lists
+constexpr std::size_t kMostAxes = 32;            // of an array, as in NumPy
+constexpr double kMostElements = 2e7;            // of an array
+constexpr double kMostElementsTogether = 4e7;    // of all arrays that are made
+constexpr double kMostMultiplications = 2e9;     // of all matrix products together
 
 }  // namespace chainrule::numpy

@@ -237,7 +237,8 @@ void add_python(BuiltinTable& t) {
   };
   t["list"] = [](Arguments& a) {
     const Object* x = a.take("x");
-    return a.in.new_list(a.call, x == nullptr ? std::vector<Object>{} : a.in.items(a.call, Object(*x)));
+    return a.in.new_list(a.call,
+                         x == nullptr ? std::vector<Object>{} : a.in.items(a.call, Object(*x)));
   };
   t["tuple"] = [](Arguments& a) { return tuple(a.in.items(a.call, Object(a.need("x")))); };
   t["dict"] = [](Arguments& a) -> Object {

@@ -68,9 +68,9 @@ Flow Interpreter::block(const Block& statements) {
 void Interpreter::count_step(const Statement& s) {
   if (++statements_ > kStepLimit) {
     refuse_at(file_, s.at,
-            fmt::format("the program unrolls to more than {} statements; put one step of the "
-                        "training at top level, without the loop",
-                        kStepLimit));
+              fmt::format("the program unrolls to more than {} statements; put one step of the "
+                          "training at top level, without the loop",
+                          kStepLimit));
   }
 }
 
@@ -129,17 +129,17 @@ Flow Interpreter::loop(const Statement& s) {
     rounds = static_cast<std::size_t>(range->size());
     if (rounds * statements > kLoopLimit) {
       refuse_at(file_, s.at,
-              fmt::format("this loop would unroll to {} statements ({} rounds of {}), more than "
-                          "{}; put one step at top level, without the loop",
-                          rounds * statements, rounds, statements, kLoopLimit));
+                fmt::format("this loop would unroll to {} statements ({} rounds of {}), more than "
+                            "{}; put one step at top level, without the loop",
+                            rounds * statements, rounds, statements, kLoopLimit));
     }
   }
   const std::vector<Object> values = items(*s.value, over);
   if (values.size() * statements > kLoopLimit) {
     refuse_at(file_, s.at,
-            fmt::format("this loop would unroll to {} statements, more than {}; put one step at "
-                        "top level, without the loop",
-                        values.size() * statements, kLoopLimit));
+              fmt::format("this loop would unroll to {} statements, more than {}; put one step at "
+                          "top level, without the loop",
+                          values.size() * statements, kLoopLimit));
   }
   for (const Object& value : values) {
     statement_ = &s;

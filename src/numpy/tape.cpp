@@ -148,10 +148,10 @@ void Tape::charge(double elements, double multiplications) {
                     kMostElementsTogether));
   }
   if (multiplications_ > kMostMultiplications) {
-    throw LimitError(
-        fmt::format("the matrix products of the program take more than {:.0f} multiplications; give "
-                    "fewer rows, since the derivatives have the same form",
-                    kMostMultiplications));
+    throw LimitError(fmt::format(
+        "the matrix products of the program take more than {:.0f} multiplications; give "
+        "fewer rows, since the derivatives have the same form",
+        kMostMultiplications));
   }
 }
 

@@ -43,8 +43,7 @@ using Formula = std::function<Value(Graph& graph, const std::vector<Value>& x)>;
 
 class Tape {
  public:
-  Tape(const Names& names, const Uses& uses)
-      : names_(names), uses_(uses), evaluation_(*graph_) {}
+  Tape(const Names& names, const Uses& uses) : names_(names), uses_(uses), evaluation_(*graph_) {}
 
   Graph& graph() { return *graph_; }
   std::unique_ptr<Graph> take_graph() { return std::move(graph_); }
@@ -125,7 +124,7 @@ class Tape {
   std::set<std::string> taken_;
   std::set<std::pair<std::int64_t, std::size_t>> provisional_;
   std::map<std::string, int> next_number_;  // to try for a name that is taken
-  mutable std::vector<Below> below_;         // by node, as far as it was asked for
+  mutable std::vector<Below> below_;        // by node, as far as it was asked for
   LazyEvaluation evaluation_;
   double elements_ = 0;  // of all arrays
   double multiplications_ = 0;

@@ -20,7 +20,6 @@ bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool continues_name(char c) { return begins_name(c) || is_digit(c); }
 bool begins_character(char c) { return (c & 0xC0) != 0x80; }
 
-
 class Tokenizer {
  public:
   Tokenizer(std::string_view source, const std::string& file) : source_(source), file_(file) {
@@ -278,8 +277,8 @@ class Tokenizer {
   const std::string& file_;
   std::size_t at_ = 0;
   std::size_t line_begin_ = 0;
-  std::size_t counted_to_ = 0;       // the place that `characters_` belongs to
-  std::ptrdiff_t characters_ = 0;    // from the line's beginning
+  std::size_t counted_to_ = 0;     // the place that `characters_` belongs to
+  std::ptrdiff_t characters_ = 0;  // from the line's beginning
   int line_ = 1;
   std::vector<int> indents_{0};
   std::vector<Token> open_;  // brackets

@@ -57,8 +57,8 @@ struct Array {
 };
 using ArrayPtr = std::shared_ptr<Array>;
 
-/// Containers and functions may hold each other in long chains. Each is taken apart by a list of what
-/// is left to do, since a chain of destructors would exhaust the stack.
+/// Containers and functions may hold each other in long chains. Each is taken apart by a list of
+/// what is left to do, since a chain of destructors would exhaust the stack.
 struct List {
   List() = default;
   List(const List&) = default;
@@ -136,8 +136,7 @@ struct Range {
 
 struct Object {
   std::variant<Nothing, Number, ArrayPtr, Text, std::shared_ptr<List>, std::shared_ptr<Dict>, Range,
-               std::shared_ptr<Function>, Builtin, Module, Opaque,
-               std::shared_ptr<RandomState>>
+               std::shared_ptr<Function>, Builtin, Module, Opaque, std::shared_ptr<RandomState>>
       is;
 
   template <typename T>

@@ -128,8 +128,9 @@ TEST_CASE("backprop check: chains as deep as a program is long") {
   CHECK(report.lines[0].correct.size() < 5000);
   // The same without names: a sum of many items is one expression.
   const BackpropReport sum = check_backprop(
-      kImport + "w = np.array([0.3, 0.2])\nloss = np.sum(sum([w * w for i in range(900)]))\n"
-                "dw = 1801 * w\n",
+      kImport +
+          "w = np.array([0.3, 0.2])\nloss = np.sum(sum([w * w for i in range(900)]))\n"
+          "dw = 1801 * w\n",
       "f.py");
   CHECK_FALSE(sum.right);
 }

@@ -106,8 +106,8 @@ TEST_CASE("a gradient that cancels to nothing is no failure of float32") {
 }
 
 TEST_CASE("what float32 cannot do better is no failure") {
-  // Saturated units, whose derivatives are differences of numbers near 1; a softmax so sure that its
-  // small probabilities lie below the loss's epsilon; sums that cancel.
+  // Saturated units, whose derivatives are differences of numbers near 1; a softmax so sure that
+  // its small probabilities lie below the loss's epsilon; sums that cancel.
   for (const char* text :
        {"linear 30 init=normal:20, tanh, linear 30 init=normal:20, tanh, linear 3 init=normal:20",
         "linear 20 init=normal:5, layer_norm, gelu, linear 20 init=normal:5, layer_norm, gelu, "

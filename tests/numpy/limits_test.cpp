@@ -66,8 +66,8 @@ TEST_CASE("what doubles again and again is refused, or costs nothing where it is
 }
 
 TEST_CASE("loops in loops are refused") {
-  refused("a = [[[0 for i in range(1000)] for j in range(1000)] for k in range(1000)]", "2:",
-          "steps");
+  refused("a = [[[0 for i in range(1000)] for j in range(1000)] for k in range(1000)]",
+          "2:", "steps");
   refused("for i in range(10 ** 12):\n    x = i", "2:1", "would unroll");
   refused("a = list(range(10 ** 12))", "2:5", "too many numbers");
   refused("a = [i for i in range(10 ** 12)]", "2:17", "too many numbers");
@@ -91,8 +91,8 @@ TEST_CASE("numbers and shapes too large for a computer are refused") {
   }
   refused("x = np.arange(10 ** 12)", "2:5", "too long");
   refused("a = np.ones((5000000, 1))\nx = a * a.T", "3:", "elements");
-  refused("a = np.ones((1000, 1))\nx = a * a.T\ny = x @ x\nz = y @ y\nv = z @ z", "6:",
-          "multiplications");
+  refused("a = np.ones((1000, 1))\nx = a * a.T\ny = x @ x\nz = y @ y\nv = z @ z",
+          "6:", "multiplications");
   refused("x = np.ones(3)" + repeated("\nx = x[None]", 40), "32:", "more than 32 axes");
   refused("i = np.array([10 ** 12, 1])\nW = np.ones((3, 2))\nx = W[i]", "4:5", "3 elements");
   refused("y = np.array([10 ** 12, 1])\nx = one_hot(y)", "3:5", "too large");
