@@ -204,13 +204,12 @@ void train(const TrainOptions& options) {
   const FitResult result = stage("training", [&] { return run_fit(options, data, model, how); });
   const bool tested = result.validation.rows > 0;
   const std::string outcome =
-      tested
-          ? metrics_text(result.validation, data.encoder)
-          : metrics_text(
-                measure(network,
-                        apply_model(model, data.train.x, how.pool, options.data.table.data),
-                        data.train),
-                data.encoder);
+      tested ? metrics_text(result.validation, data.encoder)
+             : metrics_text(
+                   measure(network,
+                           apply_model(model, data.train.x, how.pool, options.data.table.data),
+                           data.train),
+                   data.encoder);
   model.training[tested ? "test" : "train"] = outcome;
   save_model(options.output, model);
   if (options.quiet) return;
