@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -68,15 +69,16 @@ TEST_CASE("threads that have gone to sleep wake for the next job") {
   ThreadPool pool(3);
   for (int job = 0; job < 5; ++job) {
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
-    std::vector<int> workers(3, -1);
-    // Chunks long enough that a sleeper has time to come and take one.
-    pool.run(3, [&](std::int64_t chunk, int worker) {
-      std::this_thread::sleep_for(std::chrono::milliseconds(20));
-      workers[static_cast<std::size_t>(chunk)] = worker;
+    // No chunk ends before all have begun, or the sleepers have had half a minute to come.
+    std::atomic<int> begun{0};
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
+    pool.run(3, [&](std::int64_t, int) {
+      ++begun;
+      while (begun < 3 && std::chrono::steady_clock::now() < end) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
     });
-    CHECK(workers[0] != workers[1]);
-    CHECK(workers[1] != workers[2]);
-    CHECK(workers[0] != workers[2]);
+    CHECK(std::chrono::steady_clock::now() < end);
   }
 }
 
