@@ -79,7 +79,7 @@ Moments Moments::at(float* memory, std::int64_t channels, std::int64_t rows) {
 void add_rows(const float* x, std::int64_t rows, std::int64_t channels, std::int64_t stride,
               Moments& to, float* own) {
   constexpr std::int64_t kFloatsInL1 = 4096;
-  constexpr std::int64_t kMostRows = 256;  // that are added up plainly
+  constexpr std::int64_t kMostRows = 32;  // that are added up plainly
   const std::int64_t most = std::clamp<std::int64_t>(kFloatsInL1 / channels, 1, kMostRows);
   if (rows > 0 && to.rows == 0) std::copy_n(x, channels, to.origin);
   Moments block = Moments::at(own, channels);

@@ -66,7 +66,7 @@ TEST_CASE("elementary functions are accurate over the whole range on every targe
     check_accuracy("expm1", Fn::kExpm1, 2, [](double x) { return std::expm1(x); });
     check_accuracy("log", Fn::kLog, 2, [](double x) { return std::log(x); });
     check_accuracy("log1p", Fn::kLog1p, 2, [](double x) { return std::log1p(x); });
-    check_accuracy("tanh", Fn::kTanh, 5, [](double x) { return std::tanh(x); });
+    check_accuracy("tanh", Fn::kTanh, 4, [](double x) { return std::tanh(x); });
     check_accuracy("sigmoid", Fn::kSigmoid, 3, [](double x) { return 1 / (1 + std::exp(-x)); });
     check_accuracy("softplus", Fn::kSoftplus, 3,
                    [](double x) { return x > 40 ? x : std::log1p(std::exp(x)); });
@@ -146,7 +146,7 @@ TEST_CASE("tanh keeps what its slope is made of where it is nearly 1") {
   for_each_target([] {
     const Chain chain = unary(Fn::kTanh);
     std::vector<float> x;
-    for (int i = 1; i < 5000; ++i) x.push_back(5.0F + static_cast<float>(i) * 0.001F);
+    for (int i = 1; i < 7000; ++i) x.push_back(2.5F + static_cast<float>(i) * 0.001F);
     std::vector<float> y(x.size(), kNaN);
     const float* const inputs[] = {x.data()};
     float* const outputs[] = {y.data()};
@@ -155,6 +155,6 @@ TEST_CASE("tanh keeps what its slope is made of where it is nearly 1") {
     for (std::size_t i = 0; i < x.size(); ++i) {
       worst = std::max(worst, ulp_distance(y[i], std::tanh(static_cast<double>(x[i]))));
     }
-    CHECK(worst <= 0.55);
+    CHECK(worst <= 0.75);
   });
 }
