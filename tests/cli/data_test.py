@@ -6,6 +6,8 @@ first lines that may be names or rows, bytes that control a terminal.
 
 import gzip
 import json
+import os
+import pty
 import resource
 import struct
 import subprocess
@@ -133,6 +135,9 @@ class Numbers(Case):
         for command in ("predict", "evaluate"):
             self.write("far.csv", "rooms,area,price\n1,2,3\n1e39,2,3\n")
             self.fail_with(1, "far.csv:3:1", "1e+39", run=[command, "m", "far.csv"])
+            # In range as a number, and beyond it inside the network.
+            self.write("wide.csv", "rooms,area,price\n1,2,3\n3e38,3e38,3\n")
+            self.fail_with(1, "wide.csv", "row 2", run=[command, "m", "wide.csv"])
 
 
 class Tables(Case):
@@ -178,6 +183,13 @@ class Tables(Case):
         self.write("labels.csv", "n,kind\n" + "1,a\x1b[1m\n2,b\n" * 20)
         self.succeed("train", "labels.csv", "--target", "kind", "--quiet", "-o", "m")
         self.assertTrue(self.succeed("predict", "m", "labels.csv").startswith("kind,p(a\x1b[1m),p(b)\n"))
+        terminal, program = pty.openpty()
+        self.addCleanup(os.close, terminal)
+        self.write("one.csv", "n\n1\n")
+        subprocess.run([cli_test.PROGRAM, "predict", "m", "one.csv"], cwd=self.root, stdout=program, timeout=60,
+                       check=True)
+        os.close(program)
+        self.assertTrue(os.read(terminal, 1000).startswith(rb"kind,p(a\x1B[1m),p(b)"))
 
     def test_the_part_of_a_text_that_is_too_short_is_named(self):
         self.write("poem.txt", "0123456789" * 4 + "abcde")
