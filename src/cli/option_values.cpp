@@ -88,7 +88,7 @@ std::pair<Table, std::string> load_with_target(const TableOptions& options) {
   Table table = load_table(options.data, csv);
   if (!table.note.empty()) {
     std::fflush(stdout);
-    fmt::print(stderr, "chainrule: {}\n", table.note);
+    fmt::print(stderr, "chainrule: note: {}\n", table.note);
   }
   if (!options.target.empty()) return {std::move(table), options.target};
   if (!is_builtin(options.data)) {

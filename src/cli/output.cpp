@@ -1,12 +1,15 @@
 // A result that cannot be kept is better known before an hour of training than after it.
 #include "cli/output.h"
 
+#include <unistd.h>
+
 #include <cstdio>
 #include <optional>
 #include <span>
 
 #include "base/atomic_file.h"
 #include "base/format.h"
+#include "base/printable.h"
 #include "chainrule/error.h"
 #include "chainrule/images.h"
 #include "cli/source.h"
@@ -55,8 +58,12 @@ void check_binary_output(const std::string& option, const std::string& path,
 
 void write_output(const std::string& path, std::string_view text) {
   if (is_standard_output(path)) {
+    // A terminal would obey some of what stands in cells and texts; a file or a pipe gets each
+    // byte.
+    const std::string printed =
+        ::isatty(STDOUT_FILENO) == 1 ? printable_lines(text) : std::string(text);
     // What goes wrong here is seen at the program's end, as for all that is printed.
-    std::fwrite(text.data(), 1, text.size(), stdout);
+    std::fwrite(printed.data(), 1, printed.size(), stdout);
     return;
   }
   AtomicFile file(path);

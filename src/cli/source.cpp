@@ -1,7 +1,6 @@
 // What train, evaluate and predict share: reading rows, applying a model, printing a result.
 #include "cli/source.h"
 
-#include <unistd.h>
 #include <algorithm>
 #include <cmath>
 #include <cstdio>

@@ -6,6 +6,8 @@ first lines that may be names or rows, bytes that control a terminal.
 
 import gzip
 import json
+import os
+import pty
 import resource
 import struct
 import subprocess
@@ -22,9 +24,10 @@ def idx(shape, numbers, kind=8):
 
 
 def with_metadata(model, **entries):
-    """The model file with other metadata."""
+    """The model file with other metadata, as an older chainrule wrote it: without a digest."""
     length = int.from_bytes(model[:8], "little")
     header = json.loads(model[8:8 + length])
+    header["__metadata__"].pop("chainrule.digest", None)
     header["__metadata__"].update(entries)
     text = json.dumps(header).encode()
     return len(text).to_bytes(8, "little") + text + model[8 + length:]
@@ -60,14 +63,15 @@ class Reading(Case):
 
     def test_what_is_no_file_or_no_text(self):
         self.fail_with(1, "/dev/zero: is a device", run=["train", "/dev/zero", "--target", "1"])
-        with open(self.root / "sparse.csv", "wb") as file:
+        # In a folder of its own, since what stands beside is compared byte by byte.
+        (self.root / "large").mkdir()
+        with open(self.root / "large/sparse", "wb") as file:
             file.truncate(8 << 30)
-        self.fail_with(1, "sparse.csv: expected a CSV text file, got binary data",
-                       run=["train", "sparse.csv", "--target", "1"])
-        self.fail_with(1, "sparse.csv: not a safetensors file", run=["evaluate", "sparse.csv", "iris"])
-        self.fail_with(1, "sparse.csv: expected a text file, got binary data",
-                       run=["train", "sparse.csv", "--context", "8"])
-        self.write("folder.toml", "")
+        self.fail_with(1, "large/sparse: expected a CSV text file, got binary data",
+                       run=["train", "large/sparse", "--target", "1"])
+        self.fail_with(1, "large/sparse: not a safetensors file", run=["evaluate", "large/sparse", "iris"])
+        self.fail_with(1, "large/sparse: expected a text file, got binary data",
+                       run=["train", "large/sparse", "--context", "8"])
         (self.root / "d.toml").mkdir()
         self.fail_with(1, "d.toml: is a folder", run=["train", "d.toml"])
 
@@ -131,6 +135,9 @@ class Numbers(Case):
         for command in ("predict", "evaluate"):
             self.write("far.csv", "rooms,area,price\n1,2,3\n1e39,2,3\n")
             self.fail_with(1, "far.csv:3:1", "1e+39", run=[command, "m", "far.csv"])
+            # In range as a number, and beyond it inside the network.
+            self.write("wide.csv", "rooms,area,price\n1,2,3\n3e38,3e38,3\n")
+            self.fail_with(1, "wide.csv", "row 2", run=[command, "m", "wide.csv"])
 
 
 class Tables(Case):
@@ -176,6 +183,13 @@ class Tables(Case):
         self.write("labels.csv", "n,kind\n" + "1,a\x1b[1m\n2,b\n" * 20)
         self.succeed("train", "labels.csv", "--target", "kind", "--quiet", "-o", "m")
         self.assertTrue(self.succeed("predict", "m", "labels.csv").startswith("kind,p(a\x1b[1m),p(b)\n"))
+        terminal, program = pty.openpty()
+        self.addCleanup(os.close, terminal)
+        self.write("one.csv", "n\n1\n")
+        subprocess.run([cli_test.PROGRAM, "predict", "m", "one.csv"], cwd=self.root, stdout=program, timeout=60,
+                       check=True)
+        os.close(program)
+        self.assertTrue(os.read(terminal, 1000).startswith(rb"kind,p(a\x1B[1m),p(b)"))
 
     def test_the_part_of_a_text_that_is_too_short_is_named(self):
         self.write("poem.txt", "0123456789" * 4 + "abcde")

@@ -86,7 +86,7 @@ TEST_CASE("no node is larger than memory, whatever its shape rule multiplies") {
   };
   const Value row = g.input("row", {DType::kF32, {1, kMany}});
   const Value column = g.input("column", {DType::kF32, {kMany, 1}});
-  const Value image = g.input("image", {DType::kF32, {1, 1 << 20, 1 << 20, 1}});
+  const Value image = g.input("image", {DType::kF32, {1, 1 << 20, 1 << 20, 8}});
   const Value one = g.input("one", {DType::kF32, {1}});
   const Value index = g.input("index", {DType::kI32, {kMany}});
   const Value four = g.input("four", {DType::kF32, {4}});
@@ -98,7 +98,7 @@ TEST_CASE("no node is larger than memory, whatever its shape rule multiplies") {
   CHECK(refused([&] { g.input("x", {DType::kF32, {8, kMany / 2, kMany / 4}}); }));
   CHECK(refused([&] { g.parameter("w", {DType::kF32, {kMany, kMany}}); }));
   CHECK(refused([&] { one_hot(index, kMany); }));
-  CHECK(refused([&] { unfold(image, {.kernel = {1 << 20, 1 << 20}}); }));
+  CHECK(refused([&] { unfold(image, {.kernel = {1 << 21, 1 << 20}, .before = {1 << 20, 0}}); }));
   CHECK(refused([&] { unfold(image, {.kernel = {std::int64_t{1} << 40, 1}}); }));
   CHECK(refused([&] { pad(row, {0, kMany * 4096}, {0, 0}); }));
   CHECK(refused([&] {
