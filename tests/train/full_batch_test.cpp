@@ -108,6 +108,24 @@ TEST_CASE("what lbfgs cannot do is refused") {
         "lbfgs: leave the schedule out: the line search finds the length of each step");
 }
 
+TEST_CASE("running statistics that overflow end the training with those before") {
+  Dataset data = iris();
+  for (float& v : data.x.values<float>()) v *= 1e20F;
+  auto parameters = std::make_shared<Parameters>();
+  try {
+    fit(Sequential::parse("batch_norm, linear 3"), parameters, data, nullptr, lbfgs());
+    FAIL("no error");
+  } catch (const NonFiniteError& error) {
+    const std::string message = error.what();
+    CAPTURE(message);
+    CHECK(message.find("the inputs reach ") != std::string::npos);
+  }
+  for (const auto& [name, tensor] : parameters->tensors()) {
+    CAPTURE(name);
+    for (const float v : tensor.values<float>()) CHECK(std::isfinite(v));
+  }
+}
+
 TEST_CASE("a loss that is infinite where it begins keeps the initial weights") {
   Dataset data = iris();
   data.x.values<float>()[7] = std::numeric_limits<float>::infinity();
