@@ -1,6 +1,7 @@
 // L-BFGS in training.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 
