@@ -239,7 +239,7 @@ TEST_CASE("a model file whose parts do not fit together is refused") {
             R"("classes":["setosa","versicolor","virginica"]},"of":"images",)"
             R"("example":[8,2147483648,1073741824]})";
       },
-      "more than any memory holds");
+      "whose product is at most 2^28");
   refused([](SafeTensors& f) { f.tensors.erase("3.bias"); }, "no tensor 3.bias");
   refused([](SafeTensors& f) { f.tensors.emplace("extra", Tensor(DType::kF32, {1})); },
           "5 tensors, but the network");
