@@ -22,6 +22,7 @@ PRINTED_BY = {
     "cli/command_line.cpp": (),
     "cli/main.cpp": (),
     "cli/network_source.cpp": ("check", "explain"),
+    "cli/numpy_options.cpp": ("derive", "check"),
     "cli/option_values.cpp": ("train", "check", "explain"),
     "cli/output.cpp": ("train", "predict", "derive", "explain"),
     "cli/prepare.cpp": ("train",),
@@ -64,7 +65,7 @@ class Numbers(Options):
         self.assertGreater(seen, 25)
 
     def test_files_of_options_are_checked_alike(self):
-        for line in ("lr = nan", "lr = inf", "seed = -1", "epochs = 1.5", 'epochs = "0x10"', "batch = 1e3",
+        for line in ("lr = nan", "lr = inf", "seed = -1", "epochs = 1.5", 'epochs = "0x10"', "batch = 1e-3",
                      "threads = 99999", 'lr = "7x"', "quiet = 3", 'quiet = "perhaps"'):
             with self.subTest(line=line):
                 self.write("t.toml", f'data = "iris"\n{line}\n')

@@ -232,6 +232,15 @@ TEST_CASE("a model file whose parts do not fit together is refused") {
         f.metadata["network"] = "reshape 4x5x5581x8681x49477x384773, flatten, linear 3";
       },
       "has 1.84e+19 elements, more than any memory holds");
+  refused(
+      [](SafeTensors& f) {
+        f.metadata["input"] = "[8,2147483648,1073741824]";
+        f.metadata["encoder"] =
+            R"({"version":1,"task":"classification","target":{"column":"label","place":0,)"
+            R"("classes":["setosa","versicolor","virginica"]},"of":"images",)"
+            R"("example":[8,2147483648,1073741824]})";
+      },
+      "whose product is at most 2^28");
   refused([](SafeTensors& f) { f.tensors.erase("3.bias"); }, "no tensor 3.bias");
   refused([](SafeTensors& f) { f.tensors.emplace("extra", Tensor(DType::kF32, {1})); },
           "5 tensors, but the network");
