@@ -104,6 +104,10 @@ class Line {
         spelled_out(*with_named_numbers(*doubled(*simplify(*needed))), Notation::kNumpy);
     const Value result = plain->outputs().front().second;
     if (size_of_formula(result) > kLargestFormula) return {};
+    const Shape& shape = result.shape();
+    if (is(result, "constant") && result.node().real("value") == 1 && shape.size() == 1) {
+      return fmt::format("np.ones({})", shape[0]);
+    }
     return result.node().op->source ? result.name() : expression(result, Notation::kNumpy);
   }
 

@@ -15,6 +15,9 @@ Suspicions::Suspicions(Study& of_study, const Gradient& of_gradient)
   substitution_ = study.corrected();
   nodes = study.own_nodes(gradient.value);
   std::erase_if(nodes, [](const Node* node) { return node->inputs.empty(); });
+  // Of a line that reads on through lines without a name, what stands last is looked at.
+  constexpr std::size_t kMostNodes = 60;
+  if (nodes.size() > kMostNodes) nodes.resize(kMostNodes);
   try {
     line = study.corrected_value(gradient);
   } catch (const ShapeError&) {

@@ -1,6 +1,7 @@
 // Computing a value in another way: its nodes once more, with some inputs replaced and one node
 // edited. Other operands may have other shapes, so elementwise nodes broadcast anew.
 #include <algorithm>
+#include <limits>
 #include <set>
 
 #include "chainrule/error.h"
@@ -41,7 +42,12 @@ Value stretched(Value v, const Shape& shape) {
 class Rebuilding {
  public:
   Rebuilding(const Substitution& substitution, const Edit* edit)
-      : substitution_(substitution), edit_(edit) {}
+      : substitution_(substitution), edit_(edit) {
+    if (edit != nullptr) first_ = edit->node->id;
+    for (const auto& [of, other] : substitution) {
+      if (key(other) != of) first_ = std::min(first_, of.first);
+    }
+  }
 
   Value run(Value root) {
     for (const Value& v : needed(root)) rebuild_node(v);
@@ -49,7 +55,7 @@ class Rebuilding {
   }
 
  private:
-  // The root and what it is computed from, as far as nothing stands in its place.
+  // The root and what it is computed from, as far as nothing stands in its place and it can change.
   std::vector<Value> needed(Value root) const {
     std::set<Key> seen{key(root)};
     std::vector<Value> open{root};
@@ -59,7 +65,8 @@ class Rebuilding {
       open.pop_back();
       result.push_back(v);
       for (const Value& input : v.node().inputs) {
-        if (!substitution_.contains(key(input)) && seen.insert(key(input)).second) {
+        if (input.node().id < first_ || substitution_.contains(key(input))) continue;
+        if (seen.insert(key(input)).second) {
           open.push_back(input);
         }
       }
@@ -71,7 +78,9 @@ class Rebuilding {
 
   Value of(const Value& v) const {
     const auto found = substitution_.find(key(v));
-    return found != substitution_.end() ? found->second : done_.at(key(v));
+    if (found != substitution_.end()) return found->second;
+    const auto done = done_.find(key(v));
+    return done != done_.end() ? done->second : v;
   }
 
   void rebuild_node(const Value& v) {
@@ -118,6 +127,7 @@ class Rebuilding {
   const Substitution& substitution_;
   Substitution done_;
   const Edit* edit_;
+  std::int64_t first_ = std::numeric_limits<std::int64_t>::max();  // node that changes
 };
 
 }  // namespace

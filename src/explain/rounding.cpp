@@ -6,9 +6,12 @@
 #include <cmath>
 #include <cstdint>
 #include <limits>
+#include <map>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <utility>
 
 #include "backend/reference/lazy.h"
 #include "compiler/passes.h"
@@ -17,9 +20,9 @@
 namespace chainrule {
 namespace {
 
-constexpr double kExaggeration = 8;  // an op may be off by some units, and by chance by more
-constexpr double kSafety = 2;        // times the largest movement that was seen
-constexpr std::uint64_t kRuns = 8;
+constexpr double kExaggeration = 16;  // an op may be off by some units, and by chance by more
+constexpr double kSafety = 2;         // times the largest movement that was seen
+constexpr std::uint64_t kRuns = 12;
 
 struct Format {
   double unit = 0;      // the largest relative rounding
@@ -44,10 +47,6 @@ GraphPtr with_limits(const Graph& graph) {
       return std::vector<Value>{target.append(*node.op, in, std::move(attributes)).output()};
     };
   });
-}
-
-GraphPtr expanded(const Graph& graph) {
-  return expand_macros(graph, [](const Node&) { return false; });
 }
 
 // Results that float32 holds as exactly as what they are chosen from.
@@ -96,7 +95,7 @@ Array running_sums(const Node& node, std::span<const Array* const> in, double te
 
 class Runs {
  public:
-  Runs(const Graph& graph, Format format) : graph_(graph), unit_(format.unit) {
+  Runs(const Graph& graph, Format format) : graph_(graph), format_(format) {
     for (const Node& node : graph.nodes()) {
       // Rates and what is computed from them are exact: a kernel takes them in float64.
       exact_.push_back(std::all_of(node.inputs.begin(), node.inputs.end(),
@@ -135,28 +134,44 @@ class Runs {
       const double terms = terms_of(node, *in[0], y);
       const Array sums = running_sums(node, in, terms);
       for (std::size_t i = 0; i < y.data.size(); ++i) {
-        y.data[i] +=
-            std::sqrt(terms) * std::max(std::abs(y.data[i]), sums.data[i]) * error(node, i, number);
+        const double size = std::sqrt(terms) * std::max(std::abs(y.data[i]), sums.data[i]);
+        y.data[i] += off(size) * sign(node, i, number);
       }
     } else if (node.op->elementwise && !is_exact(node)) {
-      for (std::size_t i = 0; i < y.data.size(); ++i) y.data[i] *= 1 + error(node, i, number);
+      for (double& x : y.data) {
+        x += off(std::abs(x)) * sign(node, static_cast<std::size_t>(&x - y.data.data()), number);
+      }
     }
   }
 
-  // ± the exaggerated unit, by node, element and run.
-  double error(const Node& node, std::size_t element, std::uint64_t number) const {
-    std::uint64_t bits = number * 0x9E3779B97F4A7C15U + static_cast<std::uint64_t>(node.id);
-    for (const std::uint64_t more : {static_cast<std::uint64_t>(element), std::uint64_t{0}}) {
-      bits = (bits ^ (bits >> 31U)) * 0xBF58476D1CE4E5B9U + more;
-      bits = (bits ^ (bits >> 29U)) * 0x94D049BB133111EBU;
+  // By how much a result of this size is put off; what is 0 is so without rounding.
+  double off(double size) const {
+    return size == 0 ? 0 : kExaggeration * (format_.unit * size + format_.smallest);
+  }
+
+  // ±1, by node, element and run.
+  static double sign(const Node& node, std::size_t element, std::uint64_t number) {
+    std::uint64_t bits = 0;
+    for (const std::uint64_t more :
+         {number, static_cast<std::uint64_t>(node.id), static_cast<std::uint64_t>(element)}) {
+      bits += more + 0x9E3779B97F4A7C15U;  // the finaliser of SplitMix64
+      bits = (bits ^ (bits >> 30U)) * 0xBF58476D1CE4E5B9U;
+      bits = (bits ^ (bits >> 27U)) * 0x94D049BB133111EBU;
+      bits ^= bits >> 31U;
     }
-    return (bits >> 63U) != 0 ? kExaggeration * unit_ : -kExaggeration * unit_;
+    return (bits >> 63U) != 0 ? 1 : -1;
   }
 
   const Graph& graph_;
-  double unit_;
+  Format format_;
   std::vector<bool> exact_;  // by node
 };
+
+// Does the compiler replace a derivative of this graph by its limit?
+bool has_limits(const Graph& graph) {
+  return std::any_of(graph.nodes().begin(), graph.nodes().end(),
+                     [](const Node& node) { return is(node, "cross_entropy_backward"); });
+}
 
 // What a result moved by so far.
 void widen(std::vector<double>& movement, const Array& exact, const Array& disturbed) {
@@ -168,47 +183,60 @@ void widen(std::vector<double>& movement, const Array& exact, const Array& distu
   }
 }
 
-void finish(std::vector<double>& movement, const Array& exact, const Array& limit, Format format) {
-  movement.resize(exact.data.size(), 0);
-  for (std::size_t i = 0; i < movement.size(); ++i) {
-    movement[i] = kSafety * movement[i] + std::abs(limit.data[i] - exact.data[i]) +
-                  kExaggeration * (format.unit * std::abs(exact.data[i]) + format.smallest);
-    if (std::isnan(movement[i])) movement[i] = std::numeric_limits<double>::infinity();
+// What a graph's results are without any rounding, and what they move by with it.
+struct Results {
+  std::map<std::string, std::pair<Array, std::vector<double>>> outputs;
+  std::map<std::string, std::pair<Array, std::vector<double>>> updates;
+};
+
+Results results_of(const Graph& graph, const TensorMap& feed, Format format) {
+  const GraphPtr plain = expand_macros(graph, [](const Node&) { return false; });
+  const Runs runs(*plain, format);
+  Results results;
+  for (std::uint64_t number = 0; number <= kRuns; ++number) {
+    const std::vector<std::vector<Array>> values = runs.run(feed, number);
+    const auto take = [&](std::pair<Array, std::vector<double>>& result, const Value& v) {
+      const Array& array = values[static_cast<std::size_t>(v.node().id)][v.index()];
+      if (number == 0) {
+        result.first = array;
+        result.second.assign(array.data.size(), 0);
+      } else {
+        widen(result.second, result.first, array);
+      }
+    };
+    for (const auto& [name, v] : plain->outputs()) take(results.outputs[name], v);
+    for (const auto& [parameter, v] : plain->updates()) take(results.updates[parameter.name()], v);
   }
+  return results;
+}
+
+// By how much each element may be off, where it may as well be that of the limit.
+std::vector<double> allowance(const std::pair<Array, std::vector<double>>& exact,
+                              const std::pair<Array, std::vector<double>>& limit, Format format) {
+  std::vector<double> all;
+  for (std::size_t i = 0; i < exact.second.size(); ++i) {
+    const double x = exact.first.data[i];
+    const double most = kSafety * std::max(exact.second[i], limit.second[i]) +
+                        std::abs(limit.first.data[i] - x) +
+                        kExaggeration * (format.unit * std::abs(x) + format.smallest);
+    all.push_back(std::isnan(most) ? std::numeric_limits<double>::infinity() : most);
+  }
+  return all;
 }
 
 }  // namespace
 
 Rounding rounding_of(const Graph& graph, const TensorMap& feed, Precision precision) {
   const Format format = format_of(precision);
-  const GraphPtr plain = expanded(graph);
-  const Runs runs(*plain, format);
-  const auto at = [](const std::vector<std::vector<Array>>& values, Value v) -> const Array& {
-    return values[static_cast<std::size_t>(v.node().id)][v.index()];
-  };
-  const std::vector<std::vector<Array>> exact = runs.run(feed, 0);
+  const Results exact = results_of(graph, feed, format);
+  const bool limited = precision == Precision::kFloat32 && has_limits(graph);
+  const Results limit = limited ? results_of(*with_limits(graph), feed, format) : exact;
   Rounding rounding;
-  for (std::uint64_t number = 1; number <= kRuns; ++number) {
-    const std::vector<std::vector<Array>> disturbed = runs.run(feed, number);
-    for (const auto& [name, v] : plain->outputs()) {
-      widen(rounding.outputs[name], at(exact, v), at(disturbed, v));
-    }
-    for (const auto& [parameter, v] : plain->updates()) {
-      widen(rounding.updates[parameter.name()], at(exact, v), at(disturbed, v));
-    }
+  for (const auto& [name, result] : exact.outputs) {
+    rounding.outputs[name] = allowance(result, limit.outputs.at(name), format);
   }
-  const GraphPtr limits =
-      precision == Precision::kFloat32 ? expanded(*with_limits(graph)) : nullptr;
-  const GraphPtr& other = limits ? limits : plain;
-  const std::vector<std::vector<Array>> limit = limits ? Runs(*limits, format).run(feed, 0) : exact;
-  for (std::size_t i = 0; i < plain->outputs().size(); ++i) {
-    const auto& [name, v] = plain->outputs()[i];
-    finish(rounding.outputs[name], at(exact, v), at(limit, other->outputs()[i].second), format);
-  }
-  for (std::size_t i = 0; i < plain->updates().size(); ++i) {
-    const auto& [parameter, v] = plain->updates()[i];
-    finish(rounding.updates[parameter.name()], at(exact, v), at(limit, other->updates()[i].second),
-           format);
+  for (const auto& [name, result] : exact.updates) {
+    rounding.updates[name] = allowance(result, limit.updates.at(name), format);
   }
   return rounding;
 }
