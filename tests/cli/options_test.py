@@ -29,6 +29,7 @@ PRINTED_BY = {
     "cli/source.cpp": ("train", "evaluate", "predict", "check", "explain"),
     "data/csv.cpp": ("train", "evaluate", "predict", "check", "explain"),
     "data/encoder.cpp": ("train", "check", "explain"),  # when it is fitted
+    "data/unusable.cpp": ("train", "check", "explain"),
     "numpy": ("derive", "check"),
     "train": ("train",),
 }
