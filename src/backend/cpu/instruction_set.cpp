@@ -62,24 +62,23 @@ std::string_view named_instruction_set() {
   return name == nullptr ? "" : name;
 }
 
-void choose_instruction_set() {
-  static const bool kChosen = [] {
+// hwy::SupportedTargets() undoes the choice: it chooses anew, by what the machine has. So it is
+// asked here alone, and before the choice.
+std::int64_t choose_instruction_set() {
+  static const std::int64_t kChosen = [] {
+    std::int64_t targets = hwy::SupportedTargets() & HWY_TARGETS;
     if (const std::string_view name = named_instruction_set(); !name.empty()) {
-      hwy::DisableTargets(~targets_for(name, hwy::SupportedTargets() & HWY_TARGETS));
-      hwy::GetChosenTarget().Update(hwy::SupportedTargets());
-    } else if (!hwy::GetChosenTarget().IsInitialized()) {
-      hwy::GetChosenTarget().Update(hwy::SupportedTargets());
+      targets = targets_for(name, targets);
+      hwy::DisableTargets(~targets);
     }
-    return true;
+    hwy::GetChosenTarget().Update(targets);
+    return targets;
   }();
-  static_cast<void>(kChosen);
+  return kChosen;
 }
 
 }  // namespace cpu
 
-std::string instruction_set() {
-  cpu::choose_instruction_set();
-  return cpu::name_of_best(hwy::SupportedTargets() & HWY_TARGETS);
-}
+std::string instruction_set() { return cpu::name_of_best(cpu::choose_instruction_set()); }
 
 }  // namespace chainrule

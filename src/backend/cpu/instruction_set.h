@@ -20,10 +20,11 @@ std::string name_of_best(std::int64_t targets);
 
 /// Makes the kernels run on what CHAINRULE_SIMD names, where it is set and not empty. The first
 /// call decides; it must come before a kernel is looked up in its table, whose first entry would be
-/// found otherwise, the one that detects the machine at every call.
+/// found otherwise, the one that detects the machine at every call. Returns Highway's targets that
+/// are left to choose from.
 ///
 /// throws  UsageError as targets_for().
-void choose_instruction_set();
+std::int64_t choose_instruction_set();
 
 /// What CHAINRULE_SIMD names, or nothing. Where it names something, a library that chooses for
 /// itself must not compute.
