@@ -98,6 +98,14 @@ class ChangedSources(unittest.TestCase):
         self.git("update-ref", "refs/remotes/origin/main", "HEAD")
         self.assertEqual(self.concerned(), ["src/ops/op.cpp", "src/cli/main.cpp"])
 
+    def test_of_many_those_that_changed_most_are_kept(self):
+        self.change("include/chainrule/graph.h")
+        self.change("src/base/near.cpp")
+        (self.root / "src/cli/main.cpp").write_text(FILES["src/cli/main.cpp"] + "// changed\n" * 3)
+        self.assertEqual(self.concerned("--since", "HEAD"), SOURCES)
+        self.assertEqual(self.concerned("--since", "HEAD", "--most", "2"), ["src/cli/main.cpp", "src/base/near.cpp"])
+        self.assertEqual(self.concerned("--since", "HEAD", "--most", "3"), SOURCES)
+
     def test_where_git_cannot_tell_everything_is_concerned(self):
         self.assertEqual(self.concerned(), SOURCES)
 
