@@ -11,11 +11,14 @@
 
 namespace chainrule::testing {
 
-/// A file that is removed again at the end of the test. Error messages begin with its path.
+/// A file that is removed again at the end of the test. Error messages begin with its path. Its
+/// name is this process's own: two test programs may run at once.
 class TemporaryFile {
  public:
   TemporaryFile(const std::string& name, const std::string& content)
-      : path_((std::filesystem::temp_directory_path() / ("chainrule_test_" + name)).string()) {
+      : path_((std::filesystem::temp_directory_path() /
+               ("chainrule_test_" + std::to_string(::getpid()) + "_" + name))
+                  .string()) {
     std::ofstream(path_, std::ios::binary) << content;
   }
   ~TemporaryFile() { std::filesystem::remove(path_); }
