@@ -102,7 +102,8 @@ void AtomicFile::open_beside(mode_t mode) {
     if (errno != EEXIST) break;
   }
   const std::string reason = std::strerror(errno);
-  if (errno == ENOENT) fail("there is no folder " + folder.string());
+  std::error_code unknown;
+  if (!fs::exists(folder, unknown)) fail("there is no folder " + folder.string());
   fail("no file can be made in the folder " + folder.string() + ": " + reason);
 }
 

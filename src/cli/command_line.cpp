@@ -158,6 +158,11 @@ class Parsed : public Arguments {
 
   void set(const std::string& key, const std::vector<std::string>& values) override {
     CLI::Option* option = find_option(sub_, key);
+    const bool is_flag = option->get_expected_max() == 0;
+    if (is_flag && values != std::vector<std::string>{"true"} &&
+        values != std::vector<std::string>{"false"}) {
+      throw UsageError(fmt::format("expected true or false, got \"{}\"", joined(values, ", ")));
+    }
     try {
       option->clear();
       for (const std::string& value : values) option->add_result(value);

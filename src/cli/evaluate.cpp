@@ -1,4 +1,5 @@
 // chainrule evaluate: how good a saved model is on a table.
+#include "base/file.h"
 #include "base/format.h"
 #include "chainrule/model.h"
 #include "cli/command.h"
@@ -25,7 +26,7 @@ void evaluate(const EvaluateOptions& options) {
   fmt::print("{}\n", metrics_text(measure(model.network, outputs, data), model.encoder));
   const auto trained_on = model.training.find("data");
   const bool held_out = model.training.contains("held_out");  // a file of their own
-  if (trained_on != model.training.end() && trained_on->second == path && !held_out) {
+  if (trained_on != model.training.end() && trained_on->second == file_name(path) && !held_out) {
     fmt::print("these rows include those that the model was trained on\n");
   }
 }

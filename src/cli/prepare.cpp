@@ -15,13 +15,22 @@ namespace {
 constexpr double kValidation = 0.2;
 constexpr double kTextValidation = 0.1;
 
+double share_of(const DataOptions& options, double usual) {
+  const double share = options.validation.value_or(usual);
+  if (!(share >= 0 && share < 1)) {
+    throw UsageError(
+        fmt::format("--validation: expected a fraction of at least 0 and below 1, got {}", share));
+  }
+  return share;
+}
+
 Prepared prepare_table(const DataOptions& options) {
   const auto [table, target] = load_with_target(options.table);
   const Task task = task_of(options.table);
-  const Split rows = split(table.rows(), options.validation.value_or(kValidation), options.seed,
+  const Split rows = split(table.rows(), share_of(options, kValidation), options.seed,
                            strata(table, target, task));
   Prepared result;
-  result.validation = options.validation.value_or(kValidation);
+  result.validation = share_of(options, kValidation);
   result.encoder = Encoder::fit(table, rows.train,
                                 {.target = target,
                                  .drop = options.table.drop,
@@ -42,15 +51,6 @@ void require_no_table_options(const DataOptions& options, const std::string& wha
       options.table.data, what));
 }
 
-double share_of(const DataOptions& options, double usual) {
-  const double share = options.validation.value_or(usual);
-  if (!(share >= 0 && share < 1)) {
-    throw UsageError(
-        fmt::format("--validation: expected a fraction of at least 0 and below 1, got {}", share));
-  }
-  return share;
-}
-
 // The test files are held out, unless --validation asks for a part of the training rows.
 Prepared prepare_images(const DataOptions& options, const IdxFiles& files) {
   require_no_table_options(options, "images with labels");
@@ -67,7 +67,7 @@ Prepared prepare_images(const DataOptions& options, const IdxFiles& files) {
   if (result.held_out) {
     result.test = read_idx_dataset(files.test_images, files.test_labels, classes);
   } else {
-    result.validation = options.validation.value_or(kValidation);
+    result.validation = share_of(options, kValidation);
     const Split rows = split(result.train.x.shape()[0], result.validation, options.seed,
                              result.train.labels.values<std::int32_t>());
     const auto part = [&](std::span<const std::int64_t> of) {

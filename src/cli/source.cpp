@@ -140,7 +140,7 @@ Tensor apply_model(const Model& model, const Tensor& x,
       require_finite_outputs(y);
     } catch (const DataError& error) {
       throw DataError(
-          fmt::format("{}: {}; its numbers are too large for the network", source, error.what()),
+          fmt::format("{}: {}; its numbers or the weights are too large", source, error.what()),
           source);
     }
     return y;

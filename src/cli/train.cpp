@@ -104,11 +104,13 @@ void announce(const TrainOptions& options, const Prepared& data, const Model& mo
 
 std::map<std::string, std::string> record(const TrainOptions& options, const FitOptions& fit,
                                           const Prepared& data) {
-  std::map<std::string, std::string> entries{
-      {"data", options.data.table.data},      {"optimizer", fit.optimizer.to_text()},
-      {"lr", fmt::format("{}", fit.lr)},      {"schedule", fit.schedule.to_text()},
-      {"epochs", std::to_string(fit.epochs)}, {"batch", std::to_string(fit.batch)},
-      {"seed", std::to_string(fit.seed)}};
+  std::map<std::string, std::string> entries{{"data", file_name(options.data.table.data)},
+                                             {"optimizer", fit.optimizer.to_text()},
+                                             {"lr", fmt::format("{}", fit.lr)},
+                                             {"schedule", fit.schedule.to_text()},
+                                             {"epochs", std::to_string(fit.epochs)},
+                                             {"batch", std::to_string(fit.batch)},
+                                             {"seed", std::to_string(fit.seed)}};
   if (data.held_out) {
     entries["held_out"] = "test files";
   } else {

@@ -10,6 +10,7 @@
 #include "base/atomic_file.h"
 #include "base/format.h"
 #include "base/json.h"
+#include "base/printable.h"
 #include "chainrule/error.h"
 #include "chainrule/safetensors.h"
 #include "interchange/digest.h"
@@ -31,6 +32,12 @@ constexpr std::int64_t kLargestExample = std::int64_t{1} << 28;
 // `source` is the file that is read, or kSaving.
 [[noreturn]] void refuse(const std::string& source, const std::string& why) {
   throw FileError(fmt::format("{}: {}", source, why), source);
+}
+
+// Whole, unless a file made it absurdly long.
+std::string quoted_network(const std::string& network) {
+  constexpr std::size_t kMost = 500;
+  return '"' + printable(network, kMost) + '"';
 }
 
 const std::string& entry(const Metadata& metadata, const std::string& source,
@@ -83,8 +90,8 @@ void check_parameters(const std::string& source, const Model& model,
     check_tensor(source, info, found->second);
   }
   if (expected.size() != tensors.size()) {
-    refuse(source, fmt::format("{} tensors, but the network \"{}\" has {}", tensors.size(),
-                               model.network.to_text(), expected.size()));
+    refuse(source, fmt::format("{} tensors, but the network {} has {}", tensors.size(),
+                               quoted_network(model.network.to_text()), expected.size()));
   }
 }
 
@@ -119,7 +126,8 @@ Model described(const SafeTensors& file, const std::string& source) {
   } catch (const FileError&) {
     throw;
   } catch (const Error& error) {
-    refuse(source, fmt::format("the network \"{}\" cannot be built: {}", network, error.what()));
+    refuse(source, fmt::format("the network {} cannot be built: {}", quoted_network(network),
+                               error.what()));
   }
   return model;
 }

@@ -22,12 +22,14 @@ PRINTED_BY = {
     "cli/command_line.cpp": (),
     "cli/main.cpp": (),
     "cli/network_source.cpp": ("check", "explain"),
+    "cli/numpy_options.cpp": ("derive", "check"),
     "cli/option_values.cpp": ("train", "check", "explain"),
     "cli/output.cpp": ("train", "predict", "derive", "explain"),
     "cli/prepare.cpp": ("train",),
     "cli/source.cpp": ("train", "evaluate", "predict", "check", "explain"),
     "data/csv.cpp": ("train", "evaluate", "predict", "check", "explain"),
     "data/encoder.cpp": ("train", "check", "explain"),  # when it is fitted
+    "data/unusable.cpp": ("train", "check", "explain"),
     "numpy": ("derive", "check"),
     "train": ("train",),
 }
@@ -64,7 +66,7 @@ class Numbers(Options):
         self.assertGreater(seen, 25)
 
     def test_files_of_options_are_checked_alike(self):
-        for line in ("lr = nan", "lr = inf", "seed = -1", "epochs = 1.5", 'epochs = "0x10"', "batch = 1e3",
+        for line in ("lr = nan", "lr = inf", "seed = -1", "epochs = 1.5", 'epochs = "0x10"', "batch = 1e-3",
                      "threads = 99999", 'lr = "7x"', "quiet = 3", 'quiet = "perhaps"'):
             with self.subTest(line=line):
                 self.write("t.toml", f'data = "iris"\n{line}\n')

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <set>
 
 #include "chainrule/error.h"
@@ -254,6 +255,7 @@ TEST_CASE("a loss that is not finite stops training, names the node and keeps th
     CHECK(message.find(error.node) != std::string::npos);
     CHECK(message.find(" of layer ") != std::string::npos);
     CHECK(message.find("the weights of step 1 are kept") != std::string::npos);
+    CHECK(message.find("lower the learning rate (--lr)") != std::string::npos);
     CHECK(all_finite(parameters->tensors()));
     CHECK(parameters->at("1.weight").values<float>()[0] != 0);
   }
@@ -281,8 +283,76 @@ TEST_CASE("a gradient that overflows behind a finite loss is found by running th
     CHECK(error.step <= 64);
     CHECK(message.find(": the gradient is not finite: matmul ") != std::string::npos);
     CHECK(message.find(", in the gradient of layer 1 (linear 1 bias=false)") != std::string::npos);
+    CHECK(message.find("the inputs reach 1e+21 in these rows") != std::string::npos);
+    CHECK(message.find("learning rate") == std::string::npos);
     CHECK(parameters->at("1.weight").values<float>()[0] == 1e-3F);
   }
+}
+
+TEST_CASE("what is too large before the first step is named, not the learning rate") {
+  const auto refusal = [](const Dataset& data, const FitOptions& options,
+                          const Dataset* validation = nullptr) -> std::string {
+    auto parameters = std::make_shared<Parameters>();
+    try {
+      fit(Sequential::parse("linear 1"), parameters, data, validation, options);
+    } catch (const NonFiniteError& error) {
+      CHECK(all_finite(parameters->tensors()));
+      return error.what();
+    }
+    return "no error";
+  };
+  const auto says = [](const std::string& message, const char* part) {
+    CAPTURE(message);
+    CHECK(message.find(part) != std::string::npos);
+    CHECK(message.find("--lr") == std::string::npos);
+  };
+  Dataset data = sines(40, 3);
+  data.x.values<float>()[7] = 1e30F;
+  FitOptions options;
+  options.epochs = 2;
+  options.batch = 40;
+  says(refusal(data, options), "step 1: the loss is not finite: ");
+  says(refusal(data, options), "the initial weights are kept; the inputs reach 1e+30");
+  data.x.values<float>()[7] = std::numeric_limits<float>::quiet_NaN();
+  says(refusal(data, options), "the inputs hold NaN or infinity in these rows");
+  data = sines(40, 3);
+  data.y.values<float>()[7] = 1e25F;
+  says(refusal(data, options), "the targets reach 1e+25 in these rows");
+  data = sines(40, 3);
+  options.init = Initializer::parse("normal:1e25");
+  says(refusal(data, options), "give a smaller --init");
+
+  // Rows that only the validation sees.
+  options.init.reset();
+  Dataset large = sines(10, 3);
+  large.x.values<float>()[3 * 4] = 3e38F;
+  large.x.values<float>()[3 * 4 + 1] = 3e38F;
+  large.x.values<float>()[3 * 4 + 2] = 3e38F;
+  options.init = Initializer::parse("constant:2");
+  const std::string message = refusal(data, options, &large);
+  CAPTURE(message);
+  CHECK(message.starts_with("step 1: validation row 5: the network's output is not finite"));
+  CHECK(message.find("the inputs of these rows reach 3e+38") != std::string::npos);
+}
+
+TEST_CASE("a measure of outputs that are not finite is refused by row") {
+  Dataset numbers;
+  numbers.x = Tensor(DType::kF32, {3, 1});
+  numbers.y = Tensor(DType::kF32, {3, 1});
+  const Sequential model = Sequential::parse("linear 1");
+  for (const float bad :
+       {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity()}) {
+    CHECK_THROWS_WITH_AS(measure(model, Tensor::of<float>({3, 1}, {0, bad, bad}), numbers),
+                         "row 2: the network's output is not finite", DataError);
+  }
+  Dataset classes;
+  classes.x = Tensor(DType::kF32, {2, 1});
+  classes.labels = Tensor::of<std::int32_t>({2}, {0, 1});
+  classes.classes = {"a", "b"};
+  const float nan = std::numeric_limits<float>::quiet_NaN();
+  CHECK_THROWS_WITH_AS(
+      measure(Sequential::parse("linear 2"), Tensor::of<float>({2, 2}, {1, 2, nan, 1}), classes),
+      "row 2: the network's output is not finite", DataError);
 }
 
 TEST_CASE("a network that does not fit the data says how it should end") {

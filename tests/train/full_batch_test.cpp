@@ -1,6 +1,7 @@
 // L-BFGS in training.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <cstring>
 #include <limits>
 
@@ -106,6 +107,24 @@ TEST_CASE("what lbfgs cannot do is refused") {
   options.schedule = Schedule::parse("cosine");
   CHECK(refusal("linear 3", options) ==
         "lbfgs: leave the schedule out: the line search finds the length of each step");
+}
+
+TEST_CASE("running statistics that overflow end the training with those before") {
+  Dataset data = iris();
+  for (float& v : data.x.values<float>()) v *= 1e20F;
+  auto parameters = std::make_shared<Parameters>();
+  try {
+    fit(Sequential::parse("batch_norm, linear 3"), parameters, data, nullptr, lbfgs());
+    FAIL("no error");
+  } catch (const NonFiniteError& error) {
+    const std::string message = error.what();
+    CAPTURE(message);
+    CHECK(message.find("the inputs reach ") != std::string::npos);
+  }
+  for (const auto& [name, tensor] : parameters->tensors()) {
+    CAPTURE(name);
+    for (const float v : tensor.values<float>()) CHECK(std::isfinite(v));
+  }
 }
 
 TEST_CASE("a loss that is infinite where it begins keeps the initial weights") {
