@@ -104,7 +104,7 @@ std::string type_text(const Option& option) {
                       std::is_same_v<T, std::vector<std::string>>) {
           return "TEXT";
         } else {
-          const std::string kind = kWhole<T> ? "INT" : "NUMBER";
+          std::string kind = kWhole<T> ? "INT" : "NUMBER";
           const Range& range = option.range;
           if (!std::isfinite(range.low) || !std::isfinite(range.high)) return kind;
           return fmt::format("{} in [{} - {}]", kind, range.low, range.high);

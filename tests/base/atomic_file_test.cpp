@@ -119,7 +119,7 @@ TEST_CASE("a symbolic link is followed and stays") {
 
 TEST_CASE("a name as long as the file system allows, of any bytes, is written") {
   const Folder folder;
-  const std::string path = folder / (std::string(250, 'n') + "\xE9");
+  const std::string path = folder / std::string(250, 'n').append("\xE9");
   write(path, "x");
   CHECK(contents(path) == "x");
   CHECK(folder.files() == 1);
