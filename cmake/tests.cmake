@@ -7,6 +7,8 @@ file(GLOB_RECURSE test_sources CONFIGURE_DEPENDS tests/*_test.cpp tests/support/
 add_executable(chainrule_tests tests/main.cpp ${test_sources})
 chainrule_program(chainrule_tests)
 build_quickly(chainrule_tests <doctest/doctest.h>)
+# It includes doctest's implementation, which is the same header.
+set_source_files_properties(tests/main.cpp PROPERTIES SKIP_PRECOMPILE_HEADERS ON)
 target_include_directories(chainrule_tests PRIVATE tests)
 set_source_files_properties(tests/support/places.cpp PROPERTIES COMPILE_DEFINITIONS
   "CHAINRULE_SOURCE_DIR=\"${PROJECT_SOURCE_DIR}\";CHAINRULE_PYTHON=\"${Python3_EXECUTABLE}\"")
