@@ -149,8 +149,9 @@ void Study::find_activations() {
 
 // Every value is tried as the argument of every other, so its images are computed once.
 const std::vector<Study::Image>& Study::images(Value before) {
-  const auto [at, is_new] = images_.try_emplace(key(before));
-  if (!is_new) return at->second;
+  const auto entry = images_.try_emplace(key(before));
+  std::vector<Image>& images = entry.first->second;
+  if (!entry.second) return images;
   const auto first_node = static_cast<std::int64_t>(bench.graph().nodes().size());
   const auto add = [&](std::string_view function, int axis, Value value) {
     Image image{std::string(function), axis, value, 0, 0};
@@ -159,7 +160,7 @@ const std::vector<Study::Image>& Study::images(Value before) {
     image.first = numbers.front();
     for (const double x : numbers) image.length += x * x;
     image.length = std::sqrt(image.length);
-    at->second.push_back(std::move(image));
+    images.push_back(std::move(image));
   };
   for (const KnownFunction& f : known_functions()) add(f.name, -1, f.apply(before));
   if (before.shape().size() == 2) {
@@ -167,7 +168,7 @@ const std::vector<Study::Image>& Study::images(Value before) {
     add("softmax", 0, transpose(softmax(transpose(before))));
   }
   bench.forget(first_node);
-  return at->second;
+  return images;
 }
 
 bool Study::recognise(Value before, Value after, double first) {
