@@ -121,9 +121,9 @@ TEST_CASE("running statistics that overflow end the training with those before")
     CAPTURE(message);
     CHECK(message.find("the inputs reach ") != std::string::npos);
   }
-  for (const auto& [name, tensor] : parameters->tensors()) {
-    CAPTURE(name);
-    for (const float v : tensor.values<float>()) CHECK(std::isfinite(v));
+  for (const auto& entry : parameters->tensors()) {
+    CAPTURE(entry.first);
+    for (const float v : entry.second.values<float>()) CHECK(std::isfinite(v));
   }
 }
 
