@@ -36,7 +36,7 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 template <class T>
 class Guarded {
  public:
-  explicit Guarded(std::int64_t n, std::int64_t misalignment = 0, T fill = T(kNaN))
+  explicit Guarded(std::int64_t n, std::int64_t misalignment = 0, T fill = unset())
       : n_(n), storage_(static_cast<std::size_t>(n + 2 * kMargin + 32), kSentinel) {
     auto address = reinterpret_cast<std::uintptr_t>(storage_.data() + kMargin);
     while (address % 64 != 0) address += sizeof(T);
@@ -65,6 +65,10 @@ class Guarded {
   std::vector<T> values() { return std::vector<T>(data(), data() + n_); }
 
  private:
+  static constexpr T unset() {
+    using Limits = std::numeric_limits<T>;
+    return Limits::has_quiet_NaN ? Limits::quiet_NaN() : Limits::lowest();
+  }
   static constexpr std::int64_t kMargin = 32;
   static constexpr T kSentinel = T(-7654321);
   std::int64_t n_;
