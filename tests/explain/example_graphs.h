@@ -80,7 +80,9 @@ inline ExampleGraph recurrent() {
   Value h = h0;
   for (int step = 1; step <= 3; ++step) {
     const Value x = g->input("x" + std::to_string(step), f32({2, 3}));
-    h = tanh(matmul(x, Wx) + matmul(h, Wh) + b).named("h" + std::to_string(step));
+    // One after the other: compilers may evaluate the operands of + in either order.
+    const Value from_state = matmul(h, Wh);
+    h = tanh(matmul(x, Wx) + from_state + b).named("h" + std::to_string(step));
   }
   const Value out = matmul(h, V).named("out");
   const Value loss = mean_squared_error(out, t).named("loss");
