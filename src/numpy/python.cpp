@@ -207,7 +207,7 @@ void add_python(BuiltinTable& t) {
   t["bool"] = [](Arguments& a) { return to_number(a, Kind::kBool); };
   t[".item"] = [](Arguments& a) { return to_number(a, Kind::kReal); };
   t["str"] = [](Arguments& a) -> Object {
-    const Object x = a.need("x");
+    Object x = a.need("x");
     if (x.text() != nullptr) return x;
     if (x.number() != nullptr && x.number()->kind == Kind::kInteger) {
       return {Text(fmt::format("{:.0f}", x.number()->value))};
