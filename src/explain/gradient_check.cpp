@@ -60,12 +60,25 @@ class GradientGraph {
 };
 
 // Where derivatives are compared: values for all parameters, and the gradients there.
-struct Point {
-  Point(Value loss, TensorMap feed, const GradientGraph& graph)
-      : gradients(graph.at(feed)), rounding(graph.rounding_at(feed)), line(loss, std::move(feed)) {}
+class Point {
+ public:
+  Point(Value loss, const TensorMap& feed, const GradientGraph& graph)
+      : gradients(graph.at(feed)), line(loss, feed), graph_(graph), feed_(feed) {}
+
+  /// Of each entry of a parameter's gradient. Found when it is first asked for: it takes a dozen
+  /// evaluations, and most comparisons are clear without.
+  const std::vector<double>& rounding(std::size_t parameter) {
+    if (rounding_.empty()) rounding_ = graph_.rounding_at(feed_);
+    return rounding_[parameter];
+  }
+
   std::vector<Tensor> gradients;
-  std::vector<std::vector<double>> rounding;  // of each entry of the gradients
   LossOnLine line;
+
+ private:
+  const GradientGraph& graph_;
+  TensorMap feed_;
+  std::vector<std::vector<double>> rounding_;
 };
 
 double dot(std::span<const double> a, std::span<const double> b) {
@@ -140,7 +153,7 @@ class Checker {
     numeric.uncertainty = std::min(numeric.uncertainty, 1e-10 * std::abs(point.line.loss()));
     if (!agrees(kDoubt * error(analytic, numeric))) {
       numeric = point.line.careful_derivative();
-      const std::vector<double>& rounding = point.rounding[parameter_];
+      const std::vector<double>& rounding = point.rounding(parameter_);
       for (std::size_t i = 0; i < rounding.size(); ++i) {
         numeric.uncertainty += rounding[i] * std::abs(direction[i]);
       }
@@ -182,7 +195,7 @@ class Checker {
         for (double& x : tensor.values<double>()) x += kBeside * random_.randn();
         moved.insert_or_assign(p.name(), std::move(tensor));
       }
-      beside_ = std::make_unique<Point>(loss_, std::move(moved), graph_);
+      beside_ = std::make_unique<Point>(loss_, moved, graph_);
     }
     return *beside_;
   }
