@@ -57,10 +57,6 @@ Kind result_kind(std::string_view op, Kind a, Kind b) {
   return std::max(promoted(a, b), Kind::kInteger);
 }
 
-std::string too_long() {
-  return fmt::format("a string of more than {} characters is not read", kLongestText);
-}
-
 Value as_matrix(Value x, const Shape& shape) { return x.shape() == shape ? x : reshape(x, shape); }
 
 // Leading axes stretched to one shape, as np.matmul does.
@@ -195,15 +191,12 @@ std::optional<Object> Interpreter::of_texts(const Expression& at, std::string_vi
                                             const Object& a, const Object& b) {
   const std::string& text = *a.text();
   if (op == "%") return a;
-  if (op == "+" && b.text() != nullptr) {
-    if (text.size() + b.text()->size() > kLongestText) refuse_at(file_, at.at, too_long());
-    return new_text(at, text + *b.text());
-  }
+  if (op == "+" && b.text() != nullptr) return new_text(at, text + *b.text());
   if (op != "*" || b.number() == nullptr) return std::nullopt;
   const std::int64_t times = std::max<std::int64_t>(integer(at, b, "the factor of a string"), 0);
   if (static_cast<double>(text.size()) * static_cast<double>(times) >
       static_cast<double>(kLongestText)) {
-    refuse_at(file_, at.at, too_long());
+    refuse_long_text(at);
   }
   std::string repeated;
   for (std::int64_t i = 0; i < times && !text.empty(); ++i) repeated += text;

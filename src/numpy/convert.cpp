@@ -128,11 +128,13 @@ Object Interpreter::new_list(const Expression& at, std::vector<Object> items) {
   return {std::move(list)};
 }
 
+void Interpreter::refuse_long_text(const Expression& at) const {
+  refuse_at(file_, at.at,
+            fmt::format("a string of more than {} characters is not read", kLongestText));
+}
+
 Object Interpreter::new_text(const Expression& at, std::string text) {
-  if (text.size() > kLongestText) {
-    refuse_at(file_, at.at,
-              fmt::format("a string of more than {} characters is not read", kLongestText));
-  }
+  if (text.size() > kLongestText) refuse_long_text(at);
   constexpr std::size_t kCharactersOfAStep = 32;
   work(at, text.size() / kCharactersOfAStep);
   return {Text(std::move(text))};

@@ -21,18 +21,6 @@ namespace chainrule::numpy {
 class Interpreter;
 struct Index;
 
-/// Counts how deep a recursion has gone, as long as it lives.
-class Depth {
- public:
-  explicit Depth(std::size_t& depth) : depth_(depth) { ++depth_; }
-  ~Depth() { --depth_; }
-  Depth(const Depth&) = delete;
-  Depth& operator=(const Depth&) = delete;
-
- private:
-  std::size_t& depth_;
-};
-
 /// The arguments of a call to a function that the reader knows. A rule takes them one by one, in
 /// the order of NumPy's signature.
 class Arguments {
@@ -126,6 +114,7 @@ class Interpreter {
   void check_room(const Expression& at, const Shape& shape) const;
   Object new_list(const Expression& at, std::vector<Object> items);
   Object new_text(const Expression& at, std::string text);
+  [[noreturn]] void refuse_long_text(const Expression& at) const;
   /// Refuses to put an item into a container that the item holds.
   void check_holds_itself(const Expression& at, const Object& container, const Object& item);
   Object evaluate(const Expression& e);

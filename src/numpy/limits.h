@@ -20,6 +20,18 @@ class LimitError : public DataError {
 /// Stops the reading with a LimitError that begins FILE:LINE:COLUMN.
 [[noreturn]] void refuse_at(const std::string& file, Position at, const std::string& message);
 
+/// Counts how deep a recursion has gone, as long as it lives.
+class Depth {
+ public:
+  explicit Depth(std::size_t& depth) : depth_(depth) { ++depth_; }
+  ~Depth() { --depth_; }
+  Depth(const Depth&) = delete;
+  Depth& operator=(const Depth&) = delete;
+
+ private:
+  std::size_t& depth_;
+};
+
 constexpr std::size_t kMostTokens = 2'000'000;   // of a file
 constexpr std::size_t kLongestName = 1000;       // in characters
 constexpr std::size_t kDeepestTree = 1000;       // of one expression

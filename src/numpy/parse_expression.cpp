@@ -9,19 +9,7 @@
 namespace chainrule::numpy {
 namespace {
 
-constexpr std::size_t kDeepest = 200;
-
-// Counts how deep an expression is nested, so that a file of brackets cannot exhaust the stack.
-class Depth {
- public:
-  explicit Depth(std::size_t& depth) : depth_(depth) { ++depth_; }
-  ~Depth() { --depth_; }
-  Depth(const Depth&) = delete;
-  Depth& operator=(const Depth&) = delete;
-
- private:
-  std::size_t& depth_;
-};
+constexpr std::size_t kDeepest = 200;  // brackets in brackets, before the stack is exhausted
 
 // Loosest first. Comparisons and `not` stand between the second and the third.
 const std::array<std::vector<std::string_view>, 7> kLevels = {{
