@@ -10,11 +10,11 @@
 
 #include "chainrule/error.h"
 #include "data/data_testing.h"
+#include "support/folder.h"
 
 using namespace chainrule;
 using chainrule::testing::message_of;
 using chainrule::testing::TemporaryFile;
-using chainrule::testing::TemporaryFolder;
 
 namespace {
 
@@ -42,7 +42,7 @@ TEST_CASE("a file is read to its last byte") {
 }
 
 TEST_CASE("a pipe is read to its end, however it comes in pieces") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const std::string path = folder / "pipe";
   REQUIRE(mkfifo(path.c_str(), 0600) == 0);
   const std::string bytes = noise(300000);

@@ -11,9 +11,9 @@
 #include "chainrule/error.h"
 #include "chainrule/images.h"
 #include "data/data_testing.h"
+#include "support/folder.h"
 
 using namespace chainrule;
-using testing::TemporaryFolder;
 
 namespace {
 
@@ -25,12 +25,12 @@ std::string idx(char type, std::initializer_list<int> extents, const std::string
   return bytes + numbers;
 }
 
-std::string written(const TemporaryFolder& folder, const char* name, const std::string& bytes) {
+std::string written(const Folder& folder, const char* name, const std::string& bytes) {
   std::ofstream(folder / name, std::ios::binary) << bytes;
   return folder / name;
 }
 
-std::string compressed(const TemporaryFolder& folder, const char* name, const std::string& bytes) {
+std::string compressed(const Folder& folder, const char* name, const std::string& bytes) {
   gzFile file = gzopen((folder / name).c_str(), "wb");
   REQUIRE(gzwrite(file, bytes.data(), static_cast<unsigned>(bytes.size())) ==
           static_cast<int>(bytes.size()));
@@ -56,7 +56,7 @@ std::string message(const std::function<void()>& read) {
 }  // namespace
 
 TEST_CASE("IDX arrays of every type are read, gzipped or not") {
-  const TemporaryFolder folder;
+  const Folder folder;
   using Ints = std::vector<std::int32_t>;
   const std::string bytes = written(folder, "a", idx(8, {2, 2}, {0, 1, '\x7f', '\xff'}));
   CHECK(read_idx(bytes).shape() == Shape{2, 2});
@@ -78,7 +78,7 @@ TEST_CASE("IDX arrays of every type are read, gzipped or not") {
 
 TEST_CASE(
     "images become numbers from 0 to 1 with a channel axis, and classes the labels that occur") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const std::string images =
       written(folder, "train-images-idx3-ubyte", idx(8, {2, 1, 3}, {0, 51, '\xff', 102, 0, 0}));
   const std::string labels = compressed(folder, "train-labels-idx1-ubyte.gz", idx(8, {2}, {2, 0}));
@@ -132,7 +132,7 @@ TEST_CASE(
 }
 
 TEST_CASE("files that are no IDX, or not a whole one, are refused by name") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const auto refusal = [&](const std::string& path) { return message([&] { read_idx(path); }); };
   const std::string whole = idx(8, {2, 3}, "abcdef");
   const std::string png = written(folder, "png", "\x89PNG\r\n");
@@ -179,7 +179,7 @@ TEST_CASE("files that are no IDX, or not a whole one, are refused by name") {
 }
 
 TEST_CASE("what gzip's checksum and end say is heard") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const auto refusal = [&](const std::string& path) { return message([&] { read_idx(path); }); };
   const auto bytes_of = [](const std::string& path) {
     std::ifstream file(path, std::ios::binary);

@@ -12,28 +12,12 @@
 #include <sstream>
 
 #include "chainrule/error.h"
+#include "support/folder.h"
 #include "support/places.h"
 
 using namespace chainrule;
 
 namespace {
-
-// A folder that is removed again at the end of the test.
-class TemporaryFolder {
- public:
-  TemporaryFolder() { std::filesystem::create_directory(path_); }
-  ~TemporaryFolder() { std::filesystem::remove_all(path_); }
-  TemporaryFolder(const TemporaryFolder&) = delete;
-  TemporaryFolder& operator=(const TemporaryFolder&) = delete;
-  std::string operator/(const std::string& name) const { return (path_ / name).string(); }
-  std::ptrdiff_t files() const {
-    return std::distance(std::filesystem::directory_iterator(path_), {});
-  }
-
- private:
-  std::filesystem::path path_ =
-      std::filesystem::temp_directory_path() / "chainrule_test_safetensors";
-};
 
 std::string read_bytes(const std::string& path) {
   std::ostringstream bytes;
@@ -71,7 +55,7 @@ const std::string kGolden = source_path("tests/golden/by_hand.safetensors");
 }  // namespace
 
 TEST_CASE("tensors and metadata come back as they were saved") {
-  const TemporaryFolder folder;
+  const Folder folder;
   std::map<std::string, Tensor> tensors;
   tensors.emplace("w", Tensor::of<float>({2, 2}, {1, -0.0F, std::nanf(""), 1e-45F}));
   tensors.emplace("d", Tensor::of<double>({3}, {0.1, 1e300, -1.0 / 3}));
@@ -95,7 +79,7 @@ TEST_CASE("tensors and metadata come back as they were saved") {
 }
 
 TEST_CASE("the written bytes are the format's, and the same each time") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const std::map<std::string, Tensor> tensors = {{"a", Tensor::of<float>({1}, {1})},
                                                  {"b", Tensor::of<double>({1}, {2})}};
   save_safetensors(folder / "m", tensors, {{"k", "v"}});
@@ -217,7 +201,7 @@ TEST_CASE("every truncation and every damaged header byte loads or is refused") 
 }
 
 TEST_CASE("a file that cannot be written leaves the old one and nothing beside it") {
-  const TemporaryFolder folder;
+  const Folder folder;
   const std::map<std::string, Tensor> tensors = {{"a", Tensor::of<float>({1}, {1})}};
   CHECK(failure([&] { save_safetensors(folder / "absent/m", tensors); }) ==
         (folder / "absent/m") + ": cannot be written: there is no folder " + (folder / "absent"));
