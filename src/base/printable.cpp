@@ -3,19 +3,12 @@
 
 #include <algorithm>
 #include <array>
-#include <cstdio>
 
+#include "base/format.h"
 #include "base/utf8.h"
 
 namespace chainrule {
 namespace {
-
-template <typename... Values>
-std::string formatted(const char* pattern, Values... values) {
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), pattern, values...);
-  return text.data();
-}
 
 std::uint32_t code_point(std::string_view character) {
   const auto first = static_cast<unsigned char>(character[0]);
@@ -41,8 +34,8 @@ std::string escaped(std::string_view character) {
   if (code == '\n') return "\\n";
   if (code == '\r') return "\\r";
   if (code == '\t') return "\\t";
-  if (code < 0x20 || code == 0x7F) return formatted("\\x%02X", code);
-  return disturbs(code) ? formatted("\\u{%04X}", code) : std::string(character);
+  if (code < 0x20 || code == 0x7F) return fmt::format("\\x{:02X}", code);
+  return disturbs(code) ? fmt::format("\\u{{{:04X}}}", code) : std::string(character);
 }
 
 }  // namespace
@@ -53,8 +46,7 @@ std::string printable(std::string_view text, std::size_t most) {
   for (std::size_t at = 0; at < text.size(); ++characters) {
     if (characters == most) return result + "… (" + bytes_text(text.size()) + ")";
     const std::size_t length = utf8_length(text, at);
-    result += length == 0 ? formatted("\\x%02X",
-                                      static_cast<unsigned>(static_cast<unsigned char>(text[at])))
+    result += length == 0 ? fmt::format("\\x{:02X}", static_cast<unsigned char>(text[at]))
                           : escaped(text.substr(at, length));
     at += std::max<std::size_t>(length, 1);
   }
@@ -80,7 +72,7 @@ std::string bytes_text(std::uint64_t bytes) {
   auto size = static_cast<double>(bytes);
   std::size_t unit = 0;
   for (; size >= 999.5 && unit + 1 < kUnits.size(); ++unit) size /= 1000;
-  return formatted("%.3g ", size) + kUnits[unit];
+  return fmt::format("{:.3g} {}", size, kUnits[unit]);
 }
 
 }  // namespace chainrule

@@ -6,13 +6,12 @@
 #endif
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
-#include <cstdio>
 #include <cstring>
 #include <new>
 #include <type_traits>
 
+#include "base/format.h"
 #include "base/printable.h"
 #include "chainrule/error.h"
 
@@ -42,10 +41,8 @@ constexpr std::int64_t kMostElements = std::int64_t{1} << 43U;
 [[noreturn]] void refuse_size(const Shape& shape) {
   double count = 1;
   for (const std::int64_t extent : shape) count *= std::max(1.0, static_cast<double>(extent));
-  std::array<char, 32> number{};
-  std::snprintf(number.data(), number.size(), "%.3g", count);
-  throw ShapeError("shape " + to_string(shape) + " has " + number.data() +
-                   " elements, more than any memory holds");
+  throw ShapeError(fmt::format("shape {} has {:.3g} elements, more than any memory holds",
+                               to_string(shape), count));
 }
 
 template <typename T>

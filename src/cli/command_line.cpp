@@ -139,10 +139,9 @@ CLI::Option* add_option(CLI::App& sub, const Option& option) {
 }
 
 // "-o,--output" is found by its long name.
-CLI::Option* find_option(const CLI::App& sub, const std::string& key) {
-  CLI::App& app = const_cast<CLI::App&>(sub);
-  if (CLI::Option* named = app.get_option_no_throw("--" + key)) return named;
-  return app.get_option_no_throw(key);  // told by its position
+CLI::Option* find_option(CLI::App& sub, const std::string& key) {
+  if (CLI::Option* named = sub.get_option_no_throw("--" + key)) return named;
+  return sub.get_option_no_throw(key);  // told by its position
 }
 
 class Parsed : public Arguments {

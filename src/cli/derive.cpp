@@ -1,8 +1,5 @@
 // chainrule derive: a forward pass in NumPy, and how its gradients come about; or the same program
 // with its backward pass, in another language if need be.
-#include <fstream>
-#include <sstream>
-
 #include "base/format.h"
 #include "chainrule/derivation.h"
 #include "chainrule/emit.h"

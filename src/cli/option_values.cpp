@@ -2,11 +2,11 @@
 #include "cli/option_values.h"
 
 #include <algorithm>
-#include <cstdio>
 
 #include "base/format.h"
 #include "base/phrase_rules.h"
 #include "base/printable.h"
+#include "cli/output.h"
 #include "cli/source.h"
 
 namespace chainrule::cli {
@@ -86,10 +86,7 @@ std::pair<Table, std::string> load_with_target(const TableOptions& options) {
   csv.missing = options.missing;
   csv.header = header_of(options);
   Table table = load_table(options.data, csv);
-  if (!table.note.empty()) {
-    std::fflush(stdout);
-    fmt::print(stderr, "chainrule: note: {}\n", table.note);
-  }
+  if (!table.note.empty()) note(table.note);
   if (!options.target.empty()) return {std::move(table), options.target};
   if (!is_builtin(options.data)) {
     std::string names;

@@ -56,6 +56,11 @@ void check_binary_output(const std::string& option, const std::string& path,
   check_output(option, path, inputs);
 }
 
+void note(const std::string& text) {
+  std::fflush(stdout);
+  fmt::print(stderr, "chainrule: note: {}\n", text);
+}
+
 void write_output(const std::string& path, std::string_view text) {
   if (is_standard_output(path)) {
     // A terminal would obey some of what stands in cells and texts; a file or a pipe gets each

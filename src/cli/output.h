@@ -23,6 +23,9 @@ void check_output(const std::string& option, const std::string& path,
 void check_binary_output(const std::string& option, const std::string& path,
                          const std::vector<std::string>& inputs);
 
+/// Says on stderr what is no failure: "chainrule: note: …".
+void note(const std::string& text);
+
 /// Writes `text` whole or not at all; to standard output where `path` is "" or "-".
 void write_output(const std::string& path, std::string_view text);
 

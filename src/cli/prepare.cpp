@@ -27,10 +27,10 @@ double share_of(const DataOptions& options, double usual) {
 Prepared prepare_table(const DataOptions& options) {
   const auto [table, target] = load_with_target(options.table);
   const Task task = task_of(options.table);
-  const Split rows = split(table.rows(), share_of(options, kValidation), options.seed,
-                           strata(table, target, task));
   Prepared result;
   result.validation = share_of(options, kValidation);
+  const Split rows =
+      split(table.rows(), result.validation, options.seed, strata(table, target, task));
   result.encoder = Encoder::fit(table, rows.train,
                                 {.target = target,
                                  .drop = options.table.drop,

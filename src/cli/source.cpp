@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstdio>
 #include <filesystem>
 
 #include "base/file.h"
@@ -12,6 +11,7 @@
 #include "chainrule/error.h"
 #include "chainrule/images.h"
 #include "chainrule/text.h"
+#include "cli/output.h"
 #include "cli/stage.h"
 
 namespace chainrule::cli {
@@ -118,12 +118,9 @@ Tensor load_features_for(const Model& model, const std::string& name, const CsvO
 Model read_model(const std::string& path) {
   Model model = stage("reading the model " + path, [&] { return load_model(path); });
   if (!model.verified) {
-    std::fputs(
-        fmt::format("chainrule: note: {}: a model file without a digest, written by an older "
-                    "chainrule; damage to it would go unnoticed\n",
-                    path)
-            .c_str(),
-        stderr);
+    note(path +
+         ": a model file without a digest, written by an older chainrule; damage to it would go "
+         "unnoticed");
   }
   return model;
 }

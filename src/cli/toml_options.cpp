@@ -45,7 +45,7 @@ std::vector<std::string> values_of(const std::string& key, const toml::node& val
   std::vector<std::string> values;
   for (const toml::node& element : *value.as_array()) values.push_back(text_of(element, where));
   if (key != "model") return values;
-  return {fmt::format("{}", joined(values, ", "))};
+  return {joined(values, ", ")};
 }
 
 std::string beside(const std::string& toml, const std::string& data) {

@@ -21,9 +21,13 @@ Encoder::Kind kind_of(const std::string& name) {
   throw std::domain_error("unknown rows of \"" + name + '"');
 }
 
+bool is_usable(const Scaling& scaling) {
+  return std::isfinite(scaling.mean) && std::isfinite(scaling.scale) && scaling.scale != 0;
+}
+
 // JSON has no infinity; a model file with one could never be read again.
 Json json_of(const Scaling& scaling, const std::string& column) {
-  if (!std::isfinite(scaling.mean) || !std::isfinite(scaling.scale) || scaling.scale == 0) {
+  if (!is_usable(scaling)) {
     throw DataError(
         "column \"" + column +
         "\": its scale is zero or not finite; its numbers are too large or too far apart");
@@ -38,7 +42,7 @@ Scaling scaling_of(const Json& pair, const std::string& column) {
   } catch (const JsonError& error) {
     throw std::domain_error("column \"" + column + "\": its mean and scale: " + error.what());
   }
-  if (!std::isfinite(scaling.mean) || !std::isfinite(scaling.scale) || scaling.scale == 0) {
+  if (!is_usable(scaling)) {
     throw std::domain_error("column \"" + column + "\": a scale that is zero or not finite");
   }
   return scaling;

@@ -103,10 +103,6 @@ std::optional<std::string> besides(Study& study, double factor, const std::vecto
   return " Besides, the line is " + name + " times too large.";
 }
 
-}  // namespace
-
-namespace {
-
 // Lets go of what was computed only to try it.
 class Trial {
  public:

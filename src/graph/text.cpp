@@ -25,7 +25,7 @@ std::string declaration(const Value& value) {
 std::string declarations(const std::vector<Value>& values) {
   std::vector<std::string> parts;
   for (const Value& value : values) parts.push_back(declaration(value));
-  return fmt::format("{}", joined(parts, ", "));
+  return joined(parts, ", ");
 }
 
 struct Line {
@@ -44,11 +44,11 @@ Line line_of(const Node& node) {
   }
   std::vector<std::string> arguments;
   for (const Value& input : node.inputs) arguments.push_back(text_name(input));
-  std::string call = fmt::format("{}", joined(arguments, ", "));
+  std::string call = joined(arguments, ", ");
   const std::string attributes = attributes_text(node.attributes);
   call += arguments.empty() && !attributes.empty() ? attributes.substr(2) : attributes;
-  return {fmt::format("{}", joined(names, ", ")), fmt::format("{}({})", node.op->name, call),
-          fmt::format("{}", joined(types, ", ")), node.note};
+  return {joined(names, ", "), fmt::format("{}({})", node.op->name, call), joined(types, ", "),
+          node.note};
 }
 
 void print(const Graph& graph, const std::string& indent, std::string& text);
