@@ -96,7 +96,8 @@ bool is(const Node& node, std::string_view op);
 /// (values that outlive a step: weights, moments, running statistics), outputs and updates.
 class Graph {
  public:
-  explicit Graph(std::string name = "graph") : name_(std::move(name)) {}
+  explicit Graph(std::string name = "graph");
+  ~Graph();
   Graph(const Graph&) = delete;
   Graph& operator=(const Graph&) = delete;
 

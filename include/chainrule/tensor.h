@@ -34,7 +34,7 @@ std::size_t size_of(DType dtype);
 /// multiple of 64 bytes. Making one throws ShapeError or MemoryError, naming the shape.
 class Tensor {
  public:
-  Tensor() : Tensor(DType::kF32, Shape{0}) {}
+  Tensor();  // f32[0]
   Tensor(DType dtype, Shape shape);
 
   /// A tensor that holds a copy of `values`, row-major.

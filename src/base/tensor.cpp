@@ -113,6 +113,8 @@ void Tensor::AlignedDelete::operator()(std::byte* bytes) const {
   ::operator delete[](bytes, kAlignment);
 }
 
+Tensor::Tensor() : Tensor(DType::kF32, Shape{0}) {}
+
 Tensor::Tensor(DType dtype, Shape shape) : dtype_(dtype), shape_(std::move(shape)) {
   // Whole vectors, so that the last one may be read and written in full.
   constexpr auto kWhole = static_cast<std::size_t>(kAlignment);

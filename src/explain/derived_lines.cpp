@@ -3,7 +3,7 @@
 #include "explain/derived_lines.h"
 
 #include <algorithm>
-#include <regex>
+#include <cctype>
 #include <set>
 #include <utility>
 
@@ -157,8 +157,17 @@ class Deriver {
   }
 
   std::string in_style(const std::string& code) const {
-    static const std::regex kNumpy(R"(\bnp\.)");
-    return style_.numpy.empty() ? code : std::regex_replace(code, kNumpy, style_.numpy + ".");
+    if (style_.numpy.empty()) return code;
+    const auto in_word = [](char c) {
+      return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
+    };
+    std::string result;
+    for (std::size_t i = 0; i < code.size();) {
+      const bool numpy = code.compare(i, 3, "np.") == 0 && (i == 0 || !in_word(code[i - 1]));
+      result += numpy ? style_.numpy + "." : code.substr(i, 1);
+      i += numpy ? 3 : 1;
+    }
+    return result;
   }
 
   void write(Graph& graph) {

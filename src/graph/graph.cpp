@@ -50,6 +50,9 @@ void require_sizes(const Node& node) {
 
 }  // namespace
 
+Graph::Graph(std::string name) : name_(std::move(name)) {}
+Graph::~Graph() = default;
+
 Graph& Value::graph() const { return *node_->graph; }
 const Type& Value::type() const { return node_->types[index_]; }
 const std::string& Value::name() const { return node_->names[index_]; }
