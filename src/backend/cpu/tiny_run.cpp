@@ -25,6 +25,10 @@ struct Sixteen {
   static constexpr std::size_t kVectors = kTinyLanes / kStep;
   V part[kVectors];
 
+  // Written out, because NEON's vectors have a constructor that only a function compiled for NEON
+  // may call, which GCC's own would not be.
+  HWY_INLINE Sixteen() {}
+
   static HWY_INLINE Sixteen load(const float* from) {
     Sixteen s;
     for (std::size_t i = 0; i < kVectors; ++i) s.part[i] = hn::Load(kFloats, from + i * kStep);
@@ -46,7 +50,9 @@ class Source {
 #if HWY_TARGET == HWY_AVX3
   explicit HWY_INLINE Source(const float* from) : whole_(hn::Load(kFloats, from)) {}
   HWY_INLINE Sixteen operator[](const TinyLanes& lanes) const {
-    return {{hn::TableLookupLanes(whole_, hn::SetTableIndices(kFloats, lanes.data()))}};
+    Sixteen s;
+    s.part[0] = hn::TableLookupLanes(whole_, hn::SetTableIndices(kFloats, lanes.data()));
+    return s;
   }
 
  private:
