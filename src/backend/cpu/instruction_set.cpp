@@ -16,12 +16,18 @@ struct InstructionSet {
   std::int64_t target;
 };
 
+#ifdef HWY_NEON_WITHOUT_AES
+constexpr std::int64_t kNeon = HWY_NEON | HWY_NEON_WITHOUT_AES;
+#else
+constexpr std::int64_t kNeon = HWY_NEON;
+#endif
+
 // The best first, as Highway's numbers have it: a smaller one is a better one.
 constexpr InstructionSet kInstructionSets[] = {
     {"avx512", HWY_AVX3},
     {"avx2", HWY_AVX2},
     {"sse4", HWY_SSE4},
-    {"neon", HWY_NEON},
+    {"neon", kNeon},
     {"plain", HWY_EMU128 | HWY_SCALAR},
 };
 

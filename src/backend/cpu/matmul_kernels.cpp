@@ -30,7 +30,7 @@ using V = hn::Vec<D>;
 constexpr std::int64_t kLanes = hn::MaxLanes(D());
 
 constexpr int kMaxVectors = 2;
-#if HWY_TARGET == HWY_AVX3 || HWY_TARGET == HWY_NEON
+#if HWY_TARGET == HWY_AVX3 || HWY_ARCH_ARM_A64
 constexpr int kMaxRows = 14;
 #else
 constexpr int kMaxRows = 6;  // 16 registers
