@@ -17,6 +17,15 @@ target_link_libraries(chainrule_tests PRIVATE
   chainrule_workloads hwy::hwy Threads::Threads doctest::doctest)
 add_test(NAME chainrule_tests COMMAND chainrule_tests)
 
+# The kernels once more as processors without AVX2 run them, and in plain C++; not in the builds that leave
+# instruction sets out.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64" AND NOT CHAINRULE_SIMD_OFF)
+  foreach(set sse4 plain)
+    add_test(NAME kernels_${set} COMMAND chainrule_tests "--source-file=*tests/backend/*,*tests/ops/*")
+    set_tests_properties(kernels_${set} PROPERTIES ENVIRONMENT CHAINRULE_SIMD=${set})
+  endforeach()
+endif()
+
 add_test(NAME check_layers
   COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/tools/check_layers_test.py)
 

@@ -18,8 +18,12 @@ namespace HWY_NAMESPACE {
 
 /// 2^x for x ≤ about 90, to 2 units in the last place; 0 below 2^−126, NaN for NaN.
 HWY_INLINE V exp2_of(V x) {
-  // In this order a NaN is kept on x86, and elsewhere anyway.
-  const V bounded = hn::Max(set(-130.0F), x);
+#if HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
+  const V bounded = hn::Max(set(-130.0F), x);  // in this order a NaN is kept
+#else
+  // Elsewhere the maximum of a number and NaN may be the number.
+  const V bounded = hn::IfThenElse(hn::Lt(x, set(-130.0F)), set(-130.0F), x);
+#endif
   const V n = hn::Round(bounded);
   const V r = hn::Sub(bounded, n);
   const V p =

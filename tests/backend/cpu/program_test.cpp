@@ -201,10 +201,15 @@ std::vector<std::byte> bytes_after(const std::string& optimizer, int threads, in
 }  // namespace
 
 TEST_CASE("a training step agrees with the reference under every optimiser") {
-  for (const char* optimizer : {"sgd", "momentum", "rmsprop", "adam"}) {
+  // A gradient's rounding, some 5e-9 here, is divided by what rmsprop and adam keep from 0: 1e-4,
+  // and 1e-8 beside the root of a moment.
+  const std::vector<std::pair<std::string, double>> tolerances = {
+      {"sgd", 2e-5}, {"momentum", 2e-5}, {"rmsprop", 1e-4}, {"adam", 2e-3}};
+  for (const auto& [name, tolerance] : tolerances) {
+    const std::string& optimizer = name;
     CAPTURE(optimizer);
     Step step(optimizer);
-    compare(step.graph, step.feed, optimizer == std::string("adam") ? 2e-3 : 5e-5);
+    compare(step.graph, step.feed, tolerance);
   }
 }
 
