@@ -40,15 +40,14 @@ std::string quoted_network(const std::string& network) {
   return '"' + printable(network, kMost) + '"';
 }
 
-const std::string& entry(const Metadata& metadata, const std::string& source,
-                         const std::string& key) {
+const std::string& entry(const Metadata& metadata, const std::string& source, const char* key) {
   const auto found = metadata.find(key);
   if (found == metadata.end()) refuse(source, fmt::format("the metadata lack \"{}\"", key));
   return found->second;
 }
 
 template <typename T>
-T json_entry(const Metadata& metadata, const std::string& source, const std::string& key) {
+T json_entry(const Metadata& metadata, const std::string& source, const char* key) {
   try {
     return Json::parse(entry(metadata, source, key)).get<T>();
   } catch (const JsonError&) {
