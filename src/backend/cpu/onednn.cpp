@@ -45,7 +45,8 @@ void find(void* handle, const char* name, Function& function) {
 const Library& library() {
   static const Library kLibrary = [] {
     Library found;
-    for (const char* name : {"libdnnl.so.3", "libdnnl.so.2"}) {
+    // The second is Debian 13's name.
+    for (const char* name : {"libdnnl.so.3", "libdnnl.so.3.6", "libdnnl.so.2"}) {
       void* handle = dlopen(name, RTLD_LAZY | RTLD_LOCAL);
       if (handle == nullptr) continue;
       find(handle, "dnnl_sgemm", found.sgemm);
