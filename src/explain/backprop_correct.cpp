@@ -16,6 +16,7 @@
 #include "explain/backprop_activations.h"
 #include "explain/notation.h"
 #include "explain/numeric.h"
+#include "explain/words.h"
 #include "graph/op.h"
 
 namespace chainrule::backprop {
@@ -168,9 +169,7 @@ class Line {
 
   static bool is_name(const std::string& text) {
     return !text.empty() && std::isdigit(static_cast<unsigned char>(text[0])) == 0 &&
-           std::all_of(text.begin(), text.end(), [](char c) {
-             return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
-           });
+           std::all_of(text.begin(), text.end(), is_word);
   }
 
   Value number(const std::string& name, double) {

@@ -12,6 +12,7 @@
 #include "base/format.h"
 #include "chainrule/error.h"
 #include "explain/backprop_study.h"
+#include "explain/words.h"
 #include "numpy/limits.h"
 #include "numpy/reader.h"
 
@@ -38,8 +39,6 @@ std::string joined(const std::vector<std::string>& lines) {
   return text;
 }
 
-bool is_letter(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
-
 struct Change {
   std::string line;
   std::string mistake;
@@ -59,16 +58,16 @@ std::vector<Word> words_of(const std::string& line) {
   std::size_t at = line.find('=');
   if (at == std::string::npos) return words;
   while (at < comment) {
-    if (!is_letter(line[at]) || std::isdigit(static_cast<unsigned char>(line[at])) != 0 ||
-        is_letter(line[at - 1]) || line[at - 1] == '.') {
+    if (!is_word(line[at]) || std::isdigit(static_cast<unsigned char>(line[at])) != 0 ||
+        is_word(line[at - 1]) || line[at - 1] == '.') {
       ++at;
       continue;
     }
     Word word{at, at, false};
-    while (word.end < comment && is_letter(line[word.end])) ++word.end;
+    while (word.end < comment && is_word(line[word.end])) ++word.end;
     at = word.end;
     const std::string_view rest = std::string_view(line).substr(word.end, comment - word.end);
-    word.transposed = rest.starts_with(".T") && (rest.size() == 2 || !is_letter(rest[2]));
+    word.transposed = rest.starts_with(".T") && (rest.size() == 2 || !is_word(rest[2]));
     const bool value = rest.empty() || word.transposed ||
                        (rest[0] != '(' && rest[0] != '.' && !rest.starts_with("=")) ||
                        rest.starts_with("==");
@@ -193,7 +192,7 @@ void exchange_names(const std::string& line, const std::set<std::string>& names,
 std::string target_of(const std::string& line) {
   const std::size_t begin = std::min(line.find_first_not_of(" \t"), line.size());
   std::size_t end = begin;
-  while (end < line.size() && is_letter(line[end])) ++end;
+  while (end < line.size() && is_word(line[end])) ++end;
   return line.substr(begin, end - begin);
 }
 
@@ -201,7 +200,7 @@ std::string target_of(const std::string& line) {
 bool is_plain_copy(const std::string& line, const std::string& expression) {
   const std::string name = expression.substr(0, expression.find(".copy()"));
   return line.find("1.0 *") == std::string::npos && !name.empty() &&
-         std::all_of(name.begin(), name.end(), is_letter);
+         std::all_of(name.begin(), name.end(), is_word);
 }
 
 class Reader {

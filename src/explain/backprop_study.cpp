@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cctype>
 #include <cmath>
 #include <limits>
 
@@ -12,6 +11,7 @@
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
 #include "explain/backprop_activations.h"
+#include "explain/words.h"
 #include "graph/op.h"
 
 namespace chainrule::backprop {
@@ -47,14 +47,11 @@ bool multiplies(const std::string& line, const std::string& name) {
 }  // namespace
 
 bool mentions(const std::string& expression, const std::string& name) {
-  const auto is_letter = [](char c) {
-    return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
-  };
   for (std::size_t at = expression.find(name); at != std::string::npos;
        at = expression.find(name, at + 1)) {
     const std::size_t end = at + name.size();
-    if ((at == 0 || !is_letter(expression[at - 1])) &&
-        (end == expression.size() || !is_letter(expression[end]))) {
+    if ((at == 0 || !is_word(expression[at - 1])) &&
+        (end == expression.size() || !is_word(expression[end]))) {
       return true;
     }
   }

@@ -4,6 +4,8 @@
 
 #include <cctype>
 
+#include "explain/words.h"
+
 namespace chainrule {
 namespace {
 
@@ -28,11 +30,9 @@ constexpr std::string_view kReserved =
     "real forward backward update main";
 
 // The loops' indices come from kLoopNames in emit_c_loops.cpp and give way to the user's names.
-bool is_letter(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
-
 std::string identifier(std::string_view wanted) {
   std::string name;
-  for (const char c : wanted) name += is_letter(c) ? c : '_';
+  for (const char c : wanted) name += is_word(c) ? c : '_';
   if (name.empty() || std::isdigit(static_cast<unsigned char>(name[0])) != 0) name = "v" + name;
   // Names with a leading underscore, and those in _t, belong to C.
   if (name[0] == '_') name = "v" + name;

@@ -3,7 +3,6 @@
 #include "explain/derived_lines.h"
 
 #include <algorithm>
-#include <cctype>
 #include <set>
 #include <utility>
 
@@ -15,6 +14,7 @@
 #include "explain/code_lines.h"
 #include "explain/python_source.h"
 #include "explain/training_step.h"
+#include "explain/words.h"
 #include "graph/op.h"
 
 namespace chainrule {
@@ -156,18 +156,13 @@ class Deriver {
     return drop_unused(*cut);
   }
 
-  std::string in_style(const std::string& code) const {
+  std::string in_style(std::string code) const {
     if (style_.numpy.empty()) return code;
-    const auto in_word = [](char c) {
-      return std::isalnum(static_cast<unsigned char>(c)) || c == '_';
-    };
-    std::string result;
-    for (std::size_t i = 0; i < code.size();) {
-      const bool numpy = code.compare(i, 3, "np.") == 0 && (i == 0 || !in_word(code[i - 1]));
-      result += numpy ? style_.numpy + "." : code.substr(i, 1);
-      i += numpy ? 3 : 1;
+    for (std::size_t at = code.find("np."); at != std::string::npos;
+         at = code.find("np.", at + 1)) {
+      if (at == 0 || !is_word(code[at - 1])) code.replace(at, 2, style_.numpy);
     }
-    return result;
+    return code;
   }
 
   void write(Graph& graph) {

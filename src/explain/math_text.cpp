@@ -6,14 +6,13 @@
 #include <utility>
 
 #include "explain/notation.h"
+#include "explain/words.h"
 
 namespace chainrule {
 namespace {
 
 bool is_name_start(char c) { return std::isalpha(static_cast<unsigned char>(c)) != 0 || c == '_'; }
-bool is_name(char c) {
-  return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_' || c == '\'';
-}
+bool is_name(char c) { return is_word(c) || c == '\''; }
 
 constexpr std::array<std::pair<std::string_view, std::string_view>, 26> kSigns = {{
     {"⊙", "\\odot "},    {"·", "\\,"},     {"Σ", "\\sum "},   {"ᵀ", "^{\\top}"}, {"²", "^{2}"},

@@ -12,19 +12,12 @@
 #include "chainrule/numpy_format.h"
 #include "chainrule/simplify.h"
 #include "compiler/passes.h"
+#include "explain/words.h"
 
 namespace chainrule {
 namespace {
 
 bool is_constant(const Value& v) { return is(v, "constant"); }
-
-std::string replaced(std::string text, std::string_view from, std::string_view to) {
-  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at)) {
-    text.replace(at, from.size(), to);
-    at += to.size();
-  }
-  return text;
-}
 
 // A place in a pattern, {0} or {name}, without its braces.
 struct Place {

@@ -3,6 +3,7 @@
 
 #include "base/format.h"
 #include "explain/page.h"
+#include "explain/words.h"
 #include "nn/layer_kind.h"
 
 namespace chainrule {
@@ -14,14 +15,6 @@ const LayerKind* kind_of(const TraceLayer& layer) {
     if (kind.rule.name == name) return &kind;
   }
   return nullptr;
-}
-
-std::string replaced(std::string text, const std::string& what, const std::string& by) {
-  for (std::size_t at = text.find(what); at != std::string::npos;
-       at = text.find(what, at + by.size())) {
-    text.replace(at, what.size(), by);
-  }
-  return text;
 }
 
 // Without the sentences that mention `what`.

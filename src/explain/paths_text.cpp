@@ -1,7 +1,6 @@
 // The paths of a weight as a table: above it the formula of each local derivative, with a letter
 // where an index differs from path to path.
 #include <algorithm>
-#include <cctype>
 #include <functional>
 #include <map>
 
@@ -10,6 +9,7 @@
 #include "explain/entry.h"
 #include "explain/station_derivative.h"
 #include "explain/text_table.h"
+#include "explain/words.h"
 #include "graph/op.h"
 
 namespace chainrule {
@@ -98,10 +98,7 @@ std::string with_subscripts(const Trace& trace, const std::string& formula,
   std::string text;
   for (std::size_t at = 0; at < formula.size();) {
     std::size_t end = at;
-    const auto is_letter = [&](std::size_t i) {
-      const auto c = static_cast<unsigned char>(formula[i]);
-      return std::isalnum(c) != 0 || c == '_' || c == '\'';
-    };
+    const auto is_letter = [&](std::size_t i) { return is_word(formula[i]) || formula[i] == '\''; };
     while (end < formula.size() && is_letter(end)) ++end;
     if (end == at) {
       text += formula[at++];

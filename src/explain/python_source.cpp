@@ -3,18 +3,16 @@
 #include "explain/python_source.h"
 
 #include <algorithm>
-#include <cctype>
 #include <regex>
 
 #include "base/format.h"
+#include "explain/words.h"
 #include "graph/op.h"
 
 namespace chainrule {
 namespace {
 
 constexpr std::size_t kLongestLine = 1000;  // that is looked at
-
-bool is_word(char c) { return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_'; }
 
 std::size_t count(const std::vector<std::string>& bare, const std::regex& pattern) {
   std::size_t n = 0;
