@@ -18,17 +18,13 @@ namespace HWY_NAMESPACE {
 
 /// 2^x for x ≤ about 90, to 2 units in the last place; 0 below 2^−126, NaN for NaN.
 HWY_INLINE V exp2_of(V x) {
-#if HWY_TARGET == HWY_SSE4 || HWY_TARGET == HWY_AVX2 || HWY_TARGET == HWY_AVX3
-  const V bounded = hn::Max(set(-130.0F), x);  // in this order a NaN is kept
-#else
-  // Elsewhere the maximum of a number and NaN may be the number.
-  const V bounded = hn::IfThenElse(hn::Lt(x, set(-130.0F)), set(-130.0F), x);
-#endif
+  const M vanishes = hn::Lt(x, set(-126.0F));  // false for NaN, which a maximum would lose
+  const V bounded = hn::IfThenZeroElse(vanishes, x);
   const V n = hn::Round(bounded);
   const V r = hn::Sub(bounded, n);
   const V p =
       horner(r, set(1.32647e-3F), 9.67151e-3F, 5.550734e-2F, 2.4022242e-1F, 6.9314698e-1F, 1.0F);
-  return hn::IfThenZeroElse(hn::Lt(x, set(-126.0F)), scale_by_power(p, n));
+  return hn::IfThenZeroElse(vanishes, scale_by_power(p, n));
 }
 
 HWY_INLINE float exp2_of(float x) { return hn::GetLane(exp2_of(set(x))); }
