@@ -125,9 +125,8 @@ TEST_CASE("C: names that C keeps for itself or cannot spell") {
   const ScratchFolder folder;
   const std::string program = folder.write("program.c", source);
   for (const char* compiler : {"gcc", "clang"}) {
-    if (shell(fmt::format("command -v {}", compiler)).status != 0) {
-      MESSAGE(compiler, " is not installed here");
-      REQUIRE(compiler != std::string_view("gcc"));
+    if (compiler == std::string_view("clang") && shell("command -v clang").status != 0) {
+      MESSAGE("clang is not installed here: gcc alone compiled the program");
       continue;
     }
     for (const char* precision : {"", "-DCHAINRULE_DOUBLE -Wconversion"}) {
