@@ -69,9 +69,9 @@ bool parts_of(const Value& given, const Shape& shape, bool top, Json& parts) {
            parts_of(v.node().inputs[1], shape, false, parts);
   }
   // The value itself has a name, but is looked into.
-  Json found = top ? unnamed_part(v, shape) : part(v, shape);
+  const Json found = top ? unnamed_part(v, shape) : part(v, shape);
   if (found.is_null()) return false;
-  parts.push_back(std::move(found));
+  parts.push_back(found);
   return true;
 }
 
