@@ -56,7 +56,7 @@ check_clang() {
 # Every test case, with the thread sanitizer.
 check_tsan() {
   tools/build.sh tsan chainrule_tests
-  TSAN_OPTIONS=halt_on_error=1 tools/run_tests build/tsan --tests-regex '^chainrule_tests$'
+  TSAN_OPTIONS=halt_on_error=1 tools/run_tests build/tsan --tests-regex '^tests_'
 }
 
 # The README's commands on a bare Debian 12, as root and as a user with sudo; the package on another.

@@ -15,7 +15,18 @@ set_source_files_properties(tests/support/places.cpp PROPERTIES COMPILE_DEFINITI
   "CHAINRULE_SOURCE_DIR=\"${PROJECT_SOURCE_DIR}\";CHAINRULE_PYTHON=\"${Python3_EXECUTABLE}\"")
 target_link_libraries(chainrule_tests PRIVATE
   chainrule_workloads hwy::hwy Threads::Threads doctest::doctest)
-add_test(NAME chainrule_tests COMMAND chainrule_tests)
+
+# A test for each folder, so that they share the cores.
+foreach(source IN LISTS test_sources)
+  cmake_path(RELATIVE_PATH source BASE_DIRECTORY ${PROJECT_SOURCE_DIR}/tests OUTPUT_VARIABLE folder)
+  string(REGEX REPLACE "/.*" "" folder ${folder})
+  list(APPEND test_folders ${folder})
+endforeach()
+list(REMOVE_DUPLICATES test_folders)
+list(REMOVE_ITEM test_folders support)
+foreach(folder IN LISTS test_folders)
+  add_test(NAME tests_${folder} COMMAND chainrule_tests "--source-file=*tests/${folder}/*")
+endforeach()
 
 # The kernels once more as processors without AVX2 run them, and in plain C++; not in the builds that leave
 # instruction sets out.
