@@ -5,6 +5,9 @@ foreach(tool IN ITEMS run_tests changed_sources build)
     COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/tools/${tool}_test.py)
 endforeach()
 
+add_test(NAME readme COMMAND Python3::Interpreter ${PROJECT_SOURCE_DIR}/tests/tools/readme_test.py
+  ${CMAKE_CXX_COMPILER} ${PROJECT_SOURCE_DIR}/include)
+
 # Scripts about the program, which they are given.
 foreach(script IN ITEMS manual demo)
   add_test(NAME ${script} COMMAND Python3::Interpreter

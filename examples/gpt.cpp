@@ -66,7 +66,7 @@ int run(int count, char** arguments) {
     saved.input = {kContext};
     saved.encoder = Encoder::of_characters(Encoder::Kind::kText, vocabulary, kContext);
     saved.parameters = final_weights(model, {kContext}, *parameters);
-    save_model(arguments[2], saved);
+    saved.save(arguments[2]);
   }
   return 0;
 }

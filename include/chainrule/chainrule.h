@@ -17,6 +17,7 @@
 #include "chainrule/nn.h"
 #include "chainrule/numpy_format.h"
 #include "chainrule/numpy_program.h"
+#include "chainrule/open_data.h"
 #include "chainrule/ops.h"
 #include "chainrule/optim.h"
 #include "chainrule/phrase.h"

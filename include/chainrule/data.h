@@ -90,6 +90,7 @@ Table read_csv(const std::string& path, const CsvOptions& options = {});
 
 /// The names of the data sets compiled into the library: digits and iris.
 std::vector<std::string> builtin_names();
+bool is_builtin(const std::string& name);
 
 /// A data set compiled into the library. iris: 150 rows, 4 measures in cm and "species"; digits:
 /// 1797 rows, 64 pixels 0 … 16 (scaled to 0 … 1) and "digit". The target is the last column.

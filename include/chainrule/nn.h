@@ -201,6 +201,8 @@ struct BuildOptions {
   Value memory = {};   // f32[B, S, C]: what layers with `memory` read, a decoder's encoder
   Value memory_lengths = {};  // i32[B]: how many steps of each row of the memory count; empty: all
   bool carry = false;         // in prediction too, a stateful layer goes on from the state before
+  std::string prefix = {};    // of the parameters' names, as "encoder.": two networks in one graph
+                              // need two
 };
 
 /// One parameter of a network.
@@ -257,7 +259,7 @@ class Sequential {
   const std::vector<Phrase>& layers() const { return layers_; }
 
   /// Appends the network to the graph of `x`, declaring its parameters as "1.weight", "1.bias", …,
-  /// "3.1.weight" for the first layer that layer 3 holds.
+  /// "3.1.weight" for the first layer that layer 3 holds, behind BuildOptions::prefix.
   ///
   /// x: [B, …]
   /// throws  ShapeError naming the layer, the shape it expects and the one that came.
@@ -290,7 +292,7 @@ class Sequential {
 };
 
 /// True for what a stateful layer leaves to the next batch, as "1.state.32.h" of layer 1 for
-/// batches of 32 rows: a parameter of the graph, but of no model.
+/// batches of 32 rows, with or without a prefix: a parameter of the graph, but of no model.
 bool is_recurrent_state(std::string_view parameter);
 
 /// First values for every parameter, f32. Each number depends on the seed, the parameter's place in

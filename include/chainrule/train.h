@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "chainrule/data.h"
 #include "chainrule/images.h"
@@ -24,6 +25,8 @@ struct StepOptions {
   double label_smoothing = 0;  // classes: see softmax_cross_entropy
   bool mixup = false;          // each row is mixed with another
   bool lengths = false;        // rows are padded sequences: see training_step
+  std::vector<std::size_t> frozen =
+      {};  // numbers of layers, from 1, whose weights stay as they are
 };
 
 /// Forward pass, loss, gradients, clipping and updates for one batch, as one graph.
@@ -139,10 +142,11 @@ void require_finite_outputs(const Tensor& outputs);
 
 // ── fitting ──────────────────────────────────────────────────────────────────
 
+/// What is 0 is chosen by usual_options.
 struct FitOptions {
-  std::int64_t epochs = 20;
-  std::int64_t batch = 32;
-  double lr = 0;  // 0: the optimiser's usual rate
+  std::int64_t epochs = 0;  // passes over the rows; with lbfgs the most steps
+  std::int64_t batch = 0;   // rows a step
+  double lr = 0;
   Optimizer optimizer = {};
   Schedule schedule = {};
   Clip clip = {};
@@ -150,6 +154,9 @@ struct FitOptions {
   std::uint64_t seed = 0;  // of the first weights, the order of rows, dropout, mixup, augmentation
   int threads = 0;         // 0: one a core
   std::shared_ptr<cpu::ThreadPool> pool = {};  // what to run on instead of such threads
+  /// Numbers of layers, from 1, whose weights stay as they are; of a layer that holds layers, all.
+  /// Dropout and batch normalisation in them go on as in any training.
+  std::vector<std::size_t> frozen = {};
   double label_smoothing = 0;  // in training only; validation is measured without it
   double mixup = 0;            // α: each batch is mixed with itself by a share from Beta(α, α)
   Augmentation augmentation = {};  // of images, on a thread that is one batch ahead
@@ -209,5 +216,9 @@ std::string suggested_model(std::int64_t rows, std::int64_t features, std::int64
 /// A batch size and a number of epochs for that many rows: some 3000 steps in all.
 std::int64_t suggested_batch(std::int64_t rows);
 std::int64_t suggested_epochs(std::int64_t rows, std::int64_t batch);
+
+/// The options with what suits that many rows and the optimiser in the place of 0: the two above
+/// (of lbfgs 100 steps) and Optimizer::usual_rate().
+FitOptions usual_options(FitOptions options, std::int64_t rows);
 
 }  // namespace chainrule

@@ -21,4 +21,13 @@ std::string joined(std::span<const std::int64_t> numbers, std::string_view separ
   return text;
 }
 
+std::string grouped(std::int64_t number) {
+  std::string text = std::to_string(number);
+  const std::int64_t sign = number < 0 ? 1 : 0;
+  for (auto at = static_cast<std::int64_t>(text.size()) - 3; at > sign; at -= 3) {
+    text.insert(static_cast<std::size_t>(at), 1, ',');
+  }
+  return text;
+}
+
 }  // namespace chainrule

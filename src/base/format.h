@@ -18,4 +18,7 @@ namespace chainrule {
 std::string joined(std::span<const std::string> pieces, std::string_view separator);
 std::string joined(std::span<const std::int64_t> numbers, std::string_view separator);
 
+/// "1,797".
+std::string grouped(std::int64_t number);
+
 }  // namespace chainrule

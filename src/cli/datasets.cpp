@@ -4,7 +4,6 @@
 #include "base/format.h"
 #include "chainrule/data.h"
 #include "cli/command.h"
-#include "cli/source.h"
 
 namespace chainrule::cli {
 

@@ -20,10 +20,12 @@ struct EvaluateOptions {
 void evaluate(const EvaluateOptions& options) {
   const std::string& path = options.table.data;
   const Model model = read_model(options.model);
-  const CsvOptions csv = csv_options_for(model.encoder, options.table);
-  const Dataset data = stage("reading " + path, [&] { return load_dataset_for(model, path, csv); });
+  const Dataset data = stage("reading " + path, [&] {
+    return read_dataset(model.encoder, path, reading_of(options.table));
+  });
   const Tensor outputs = apply_model(model, data.x, threads_for(options.threads), path);
-  fmt::print("{}\n", metrics_text(measure(model.network, outputs, data), model.encoder));
+  const Metrics metrics = in_own_units(measure(model.network, outputs, data), model.encoder);
+  fmt::print("{}\n", metrics_text(metrics, model.encoder));
   const auto trained_on = model.training.find("data");
   const bool held_out = model.training.contains("held_out");  // a file of their own
   if (trained_on != model.training.end() && trained_on->second == file_name(path) && !held_out) {

@@ -9,7 +9,6 @@
 #include "base/phrase_rules.h"
 #include "chainrule/model.h"
 #include "chainrule/random.h"
-#include "chainrule/train.h"
 #include "cli/source.h"
 #include "cli/toml_options.h"
 
@@ -71,27 +70,24 @@ std::string rows_text(const std::string& file, const std::vector<std::int64_t>& 
   return text + " of " + data;
 }
 
-void take_rows(NetworkSource& source, const NetworkOptions& options, const Encoder* fitted) {
-  const std::string& data = options.table.data;
-  Table table;
-  std::string target;
-  if (fitted != nullptr) {
-    table = load_table(data, csv_options_for(*fitted, options.table));
-  } else {
-    std::tie(table, target) = load_with_target(options.table);
-  }
-  Encoder own;
-  if (fitted == nullptr) {
-    own = Encoder::fit(table, all_rows(table.rows()),
-                       {.target = target,
-                        .drop = options.table.drop,
-                        .task = task_of(options.table),
-                        .missing = options.table.missing});
-  }
-  const std::vector<std::int64_t> rows = spaced_rows(table.rows(), options.rows);
-  source.batch = (fitted != nullptr ? *fitted : own).encode(table, rows);
-  source.data = rows_text(data, rows, table.rows());
-  source.input = {source.batch.x.shape()[1]};
+// The rows of a data set, without the others.
+Dataset some_rows(const Dataset& all, const std::vector<std::int64_t>& rows) {
+  Dataset some;
+  some.x = gather_rows(all.x, rows);
+  if (all.labels.size() > 0) some.labels = gather_rows(all.labels, rows);
+  if (all.y.size() > 0) some.y = gather_rows(all.y, rows);
+  if (all.lengths.size() > 0) some.lengths = gather_rows(all.lengths, rows);
+  some.classes = all.classes;
+  some.features = all.features;
+  return some;
+}
+
+void take_rows(NetworkSource& source, const NetworkOptions& options, const Dataset& all) {
+  const std::int64_t count = all.x.shape()[0];
+  const std::vector<std::int64_t> rows = spaced_rows(count, options.rows);
+  source.batch = some_rows(all, rows);
+  source.data = rows_text(options.table.data, rows, count);
+  source.input = {all.x.shape().begin() + 1, all.x.shape().end()};
 }
 
 // Normal numbers, and labels where the network gives several numbers.
@@ -135,7 +131,8 @@ NetworkSource from_model_file(NetworkOptions& options) {
     options.table.data = trained_on->second;
   }
   if (!options.table.data.empty()) {
-    take_rows(source, options, &model.encoder);
+    take_rows(source, options,
+              read_dataset(model.encoder, options.table.data, reading_of(options.table)));
     return source;
   }
   options.classes = static_cast<std::int64_t>(model.encoder.classes().size());
@@ -202,7 +199,11 @@ NetworkSource read_network(Arguments& arguments, NetworkOptions& options) {
   if (options.table.data.empty()) {
     make_rows(source, options);
   } else {
-    take_rows(source, options, nullptr);
+    DataOptions how = data_options_of(options.table);
+    how.validation = 0;
+    const TrainingData data = open_data(options.table.data, how);
+    source.network = network_for(data, source.network);
+    take_rows(source, options, data.train);
   }
   std::optional<Initializer> init;
   if (!options.init.empty())

@@ -1,13 +1,9 @@
 // Shared options and their values.
 #include "cli/option_values.h"
 
-#include <algorithm>
-
 #include "base/format.h"
 #include "base/phrase_rules.h"
-#include "base/printable.h"
 #include "cli/output.h"
-#include "cli/source.h"
 
 namespace chainrule::cli {
 
@@ -65,39 +61,21 @@ std::vector<Option> reading_options(TableOptions& options) {
   return {missing_option(options), header_option(options)};
 }
 
-CsvOptions csv_options_for(const Encoder& encoder, const TableOptions& options) {
-  CsvOptions csv = encoder.csv_options();
-  const bool adds = !options.missing.empty() || options.header != "auto";
-  if (adds && encoder.kind() != Encoder::Kind::kTable) {
-    throw UsageError("--missing and --header are for tables; the model was trained on other data");
-  }
-  csv.missing.insert(csv.missing.end(), options.missing.begin(), options.missing.end());
-  csv.header = header_of(options);
-  return csv;
+ReadingOptions reading_of(const TableOptions& options) {
+  return {.missing = options.missing, .header = header_of(options)};
 }
 
-Task task_of(const TableOptions& options) {
-  if (options.task == "classification") return Task::kClassification;
-  return options.task == "regression" ? Task::kRegression : Task::kAuto;
-}
-
-std::pair<Table, std::string> load_with_target(const TableOptions& options) {
-  CsvOptions csv;
-  csv.missing = options.missing;
-  csv.header = header_of(options);
-  Table table = load_table(options.data, csv);
-  if (!table.note.empty()) note(table.note);
-  if (!options.target.empty()) return {std::move(table), options.target};
-  if (!is_builtin(options.data)) {
-    std::string names;
-    for (std::size_t i = 0; i < std::min<std::size_t>(table.columns.size(), 20); ++i) {
-      names += (i == 0 ? "" : ", ") + printable(table.columns[i].name);
-    }
-    if (table.columns.size() > 20) names += ", …";
-    throw UsageError("--target is needed: the column to predict, one of " + names);
-  }
-  std::string last = table.columns.back().name;
-  return {std::move(table), std::move(last)};
+DataOptions data_options_of(const TableOptions& options) {
+  DataOptions data;
+  data.target = options.target;
+  data.task = options.task == "classification" ? Task::kClassification
+              : options.task == "regression"   ? Task::kRegression
+                                               : Task::kAuto;
+  data.drop = options.drop;
+  data.missing = options.missing;
+  data.header = header_of(options);
+  data.note = note;
+  return data;
 }
 
 std::vector<Option> update_options(UpdateOptions& options) {

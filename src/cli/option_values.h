@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "chainrule/data.h"
 #include "chainrule/error.h"
+#include "chainrule/open_data.h"
 #include "chainrule/optim.h"
 #include "cli/command.h"
 
@@ -43,17 +43,10 @@ std::vector<Option> table_options(TableOptions& options);
 /// Those of them by which a file is read for a model that is there already: --missing and --header.
 std::vector<Option> reading_options(TableOptions& options);
 
-/// The encoder's own way of reading, and what the command line adds to it.
-///
-/// throws  UsageError when it adds something and the encoder is not one of tables.
-CsvOptions csv_options_for(const Encoder& encoder, const TableOptions& options);
+ReadingOptions reading_of(const TableOptions& options);
 
-Task task_of(const TableOptions& options);
-
-/// The table and the name of its target: the one that was given, or a built-in's last column.
-///
-/// throws  UsageError listing the columns when --target is needed.
-std::pair<Table, std::string> load_with_target(const TableOptions& options);
+/// What open_data is told of them.
+DataOptions data_options_of(const TableOptions& options);
 
 /// How parameters are updated.
 struct UpdateOptions {

@@ -10,9 +10,9 @@
 #include "base/atomic_file.h"
 #include "base/format.h"
 #include "base/printable.h"
+#include "chainrule/data.h"
 #include "chainrule/error.h"
 #include "chainrule/images.h"
-#include "cli/source.h"
 
 namespace chainrule::cli {
 namespace {

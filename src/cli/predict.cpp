@@ -1,7 +1,4 @@
 // chainrule predict: raw rows in, a CSV file of answers out.
-#include <algorithm>
-#include <cmath>
-
 #include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/model.h"
@@ -33,48 +30,43 @@ std::string cell(const std::string& text) {
   return quoted + "\"";
 }
 
-std::string classes_csv(const Model& model, const Tensor& outputs) {
-  const std::vector<std::string>& classes = model.encoder.classes();
+std::string csv_of(const Model& model, const Answers& answers) {
   std::string text = cell(model.encoder.target());
-  for (const std::string& name : classes) text += "," + cell("p(" + name + ")");
+  if (model.encoder.task() == Task::kRegression) {
+    text += "\n";
+    for (const double value : answers.values) text += fmt::format("{:.7g}\n", value);
+    return text;
+  }
+  for (const std::string& name : model.encoder.classes()) text += "," + cell("p(" + name + ")");
   text += "\n";
-  const Tensor p = probabilities(model.network, outputs);
-  const std::span<const float> values = p.values<float>();
-  for (std::size_t at = 0; at < values.size(); at += classes.size()) {
-    const std::span<const float> row = values.subspan(at, classes.size());
-    const auto best = std::max_element(row.begin(), row.end()) - row.begin();
-    text += cell(classes[static_cast<std::size_t>(best)]);
-    for (const float v : row) text += fmt::format(",{:.6g}", v);
+  const std::size_t width = model.encoder.classes().size();
+  const std::span<const float> p = answers.probabilities.values<float>();
+  for (std::size_t row = 0; row < answers.classes.size(); ++row) {
+    text += cell(answers.classes[row]);
+    for (const float v : p.subspan(row * width, width)) text += fmt::format(",{:.6g}", v);
     text += "\n";
   }
   return text;
 }
 
-std::string values_csv(const Model& model, const Tensor& outputs, const std::string& source) {
-  std::string text = cell(model.encoder.target()) + "\n";
-  std::int64_t row = 0;
-  for (const float v : outputs.values<float>()) {
-    ++row;
-    const double value = model.encoder.original_units(static_cast<double>(v));
-    if (!std::isfinite(value)) {
-      throw DataError(fmt::format("{}: row {}: the answer is not finite", source, row), source);
-    }
-    text += fmt::format("{:.7g}\n", value);
+Answers answers_of(const Model& model, const Tensor& outputs, const std::string& source) {
+  try {
+    return model.answers(outputs);
+  } catch (const DataError& error) {
+    throw DataError(fmt::format("{}: {}", source, error.what()), source);
   }
-  return text;
 }
 
 void predict(const PredictOptions& options) {
   const std::string& path = options.table.data;
   check_output("-o", options.output, {options.model, path});
   const Model model = read_model(options.model);
-  const CsvOptions csv = csv_options_for(model.encoder, options.table);
-  const Tensor x = stage("reading " + path, [&] { return load_features_for(model, path, csv); });
-  const Tensor outputs = apply_model(model, x, threads_for(options.threads), path);
-  const bool values = model.encoder.task() == Task::kRegression;
-  const std::string text = stage("writing the answers", [&] {
-    return values ? values_csv(model, outputs, path) : classes_csv(model, outputs);
+  const Tensor x = stage("reading " + path, [&] {
+    return read_features(model.encoder, path, reading_of(options.table));
   });
+  const Tensor outputs = apply_model(model, x, threads_for(options.threads), path);
+  const std::string text =
+      stage("writing the answers", [&] { return csv_of(model, answers_of(model, outputs, path)); });
   write_output(options.output, text);
 }
 

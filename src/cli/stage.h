@@ -12,7 +12,7 @@ namespace chainrule::cli {
 
 /// Runs one stage of a command, as "reading digits.csv".
 ///
-/// Example:  const Model model = stage("reading " + path, [&] { return load_model(path); });
+/// Example:  const Model model = stage("reading " + path, [&] { return Model::load(path); });
 template <typename Work>
 auto stage(const std::string& name, Work&& work) {
   try {

@@ -1,9 +1,7 @@
 // chainrule train: a table, images or a text in, a model file out.
-#include <algorithm>
-#include <chrono>
 #include <cstdio>
-#include <filesystem>
-#include <iostream>
+#include <memory>
+#include <optional>
 
 #include "base/file.h"
 #include "base/format.h"
@@ -13,7 +11,6 @@
 #include "cli/command.h"
 #include "cli/option_values.h"
 #include "cli/output.h"
-#include "cli/prepare.h"
 #include "cli/progress.h"
 #include "cli/source.h"
 #include "cli/stage.h"
@@ -24,7 +21,11 @@ namespace chainrule::cli {
 namespace {
 
 struct TrainOptions {
-  DataOptions data;
+  TableOptions table;        // its `data` is a file, a folder, or a built-in data set
+  std::int64_t context = 0;  // the data are a text, seen in windows of so many characters
+  std::int64_t words = 0;    // the data are words, of which so many characters are seen
+  std::optional<double> validation;
+  std::uint64_t seed = 0;
   std::string model;
   std::string init;
   std::int64_t epochs = 0;
@@ -41,7 +42,16 @@ struct TrainOptions {
 };
 
 std::vector<std::string> inputs_of(const TrainOptions& options) {
-  return {options.data.table.data, options.toml};
+  return {options.table.data, options.toml};
+}
+
+DataOptions data_options(const TrainOptions& options) {
+  DataOptions data = data_options_of(options.table);
+  data.context = options.context;
+  data.words = options.words;
+  data.validation = options.validation;
+  data.seed = options.seed;
+  return data;
 }
 
 FitOptions fit_options(const TrainOptions& options) {
@@ -55,37 +65,39 @@ FitOptions fit_options(const TrainOptions& options) {
   if (!options.init.empty()) {
     fit.init = parsed("--init", [&] { return Initializer::parse(options.init); });
   }
-  fit.lr = options.update.lr > 0 ? options.update.lr : fit.optimizer.usual_rate();
+  fit.epochs = options.epochs;
+  fit.batch = options.batch;
+  fit.lr = options.update.lr;
   fit.clip = options.update.clip;
   fit.label_smoothing = options.label_smoothing;
   fit.mixup = options.mixup;
   fit.augmentation = parsed("--augment", [&] { return Augmentation::parse(options.augment); });
-  fit.seed = options.data.seed;
+  fit.seed = options.seed;
   return fit;
 }
 
-constexpr std::int64_t kFullBatchSteps = 100;
-
-// The usual networks drop, which a full-batch optimiser cannot have.
-Sequential without_dropout(const Sequential& network) {
-  std::vector<Phrase> layers = network.layers();
-  std::erase_if(layers, [](const Phrase& layer) { return layer.name == "dropout"; });
-  return Sequential(std::move(layers));
+// "64 features", "images of 28×28×1".
+std::string inputs_text(const Encoder& encoder) {
+  const Shape example = encoder.example_shape();
+  switch (encoder.kind()) {
+    case Encoder::Kind::kTable: return fmt::format("{} features", example[0]);
+    case Encoder::Kind::kImages: return fmt::format("images of {}", joined(example, "×"));
+    case Encoder::Kind::kText: return fmt::format("up to {} characters before each", example[0]);
+    case Encoder::Kind::kWords: return fmt::format("the {} characters before", example[0]);
+  }
+  return {};
 }
 
-void announce(const TrainOptions& options, const Prepared& data, const Model& model,
-              const FitOptions& fit) {
+void announce(const TrainingData& data, const Model& model, const FitOptions& fit) {
   const std::int64_t train_rows = data.train.x.shape()[0];
   const std::int64_t test_rows = data.test.x.shape()[0];
   const std::string kind = data.train.classes.empty()
                                ? "a number"
                                : fmt::format("{} classes", data.train.classes.size());
   std::int64_t parameters = 0;
-  for (const ParameterInfo& info : model.network.parameters(model.input)) {
-    parameters += element_count(info.shape);
-  }
+  for (const auto& [name, tensor] : model.parameters) parameters += tensor.size();
   const char* what = data.encoder.kind() == Encoder::Kind::kText ? "windows" : "rows";
-  fmt::print("data      {}: {} {} to train, {} to test{}\n", file_name(options.data.table.data),
+  fmt::print("data      {}: {} {} to train, {} to test{}\n", file_name(data.source),
              grouped(train_rows), what, grouped(test_rows),
              data.held_out ? ", from a file of their own" : "");
   fmt::print("target    {} ({}), from {}\n", printable(data.encoder.target()), kind,
@@ -102,33 +114,6 @@ void announce(const TrainOptions& options, const Prepared& data, const Model& mo
   std::fflush(stdout);
 }
 
-std::map<std::string, std::string> record(const TrainOptions& options, const FitOptions& fit,
-                                          const Prepared& data) {
-  std::map<std::string, std::string> entries{{"data", file_name(options.data.table.data)},
-                                             {"optimizer", fit.optimizer.to_text()},
-                                             {"lr", fmt::format("{}", fit.lr)},
-                                             {"schedule", fit.schedule.to_text()},
-                                             {"epochs", std::to_string(fit.epochs)},
-                                             {"batch", std::to_string(fit.batch)},
-                                             {"seed", std::to_string(fit.seed)}};
-  if (data.held_out) {
-    entries["held_out"] = "test files";
-  } else {
-    entries["validation"] = fmt::format("{}", data.validation);
-  }
-  if (fit.init) entries["init"] = fit.init->to_text();
-  if (fit.label_smoothing > 0) entries["label_smoothing"] = fmt::format("{}", fit.label_smoothing);
-  if (fit.mixup > 0) entries["mixup"] = fmt::format("{}", fit.mixup);
-  if (!fit.augmentation.empty()) entries["augment"] = fit.augmentation.to_text();
-  if (fit.clip.norm > 0) entries["clip_norm"] = fmt::format("{}", fit.clip.norm);
-  if (fit.clip.value > 0) entries["clip_value"] = fmt::format("{}", fit.clip.value);
-  return entries;
-}
-
-void take_weights(Model& model, const Parameters& parameters) {
-  model.parameters = final_weights(model.network, model.input, parameters);
-}
-
 // Weights to look at after a failed training. The model that stood at -o is a good one and stays.
 std::string saved_beside(const TrainOptions& options, const Model& model) {
   constexpr std::string_view kEnding = ".safetensors";
@@ -137,25 +122,20 @@ std::string saved_beside(const TrainOptions& options, const Model& model) {
   path += ".failed.safetensors";
   try {
     check_binary_output("-o", path, inputs_of(options));
-    save_model(path, model);
+    model.save(path);
   } catch (const Error&) {
     return "";  // what failed first is what counts
   }
   return fmt::format("; the kept weights are saved in {}", path);
 }
 
-FitResult run_fit(const TrainOptions& options, const Prepared& data, Model& model,
+FitResult run_fit(const TrainOptions& options, const TrainingData& data, Model& model,
                   const FitOptions& how) {
-  auto parameters = std::make_shared<Parameters>();
   try {
     ProgressView view(options.quiet ? View::kNone : view_for_standard_output(),
                       !data.train.classes.empty());
-    const FitResult result = fit(model.network, parameters, data.train, &data.test, how,
-                                 [&](const Progress& progress) { view.show(progress); });
-    take_weights(model, *parameters);
-    return result;
+    return model.fit(data, how, [&](const Progress& progress) { view.show(progress); });
   } catch (const NonFiniteError& error) {
-    take_weights(model, *parameters);
     throw NonFiniteError(error.what() + saved_beside(options, model), error.step, error.node,
                          error.nan_count, error.inf_count);
   }
@@ -171,51 +151,23 @@ void read_toml(Arguments& arguments, const std::string& file) {
 
 void train(const TrainOptions& options) {
   FitOptions how = fit_options(options);
-  std::optional<Sequential> asked;
-  if (!options.model.empty()) {
-    asked = parsed("--model", [&] { return Sequential::parse(options.model); });
-  }
-  check_binary_output("-o", options.output, inputs_of(options));
-  const Prepared data =
-      stage("reading " + options.data.table.data, [&] { return prepare(options.data); });
-  const std::int64_t rows = data.train.x.shape()[0];
-  const Shape example = data.encoder.example_shape();
-  const auto classes = static_cast<std::int64_t>(data.train.classes.size());
-  Sequential network = network_for(data, asked);
-  if (how.optimizer.is_full_batch() && !asked) network = without_dropout(network);
-  how.batch = options.batch > 0 ? options.batch : suggested_batch(rows);
-  how.epochs = options.epochs > 0              ? options.epochs
-               : how.optimizer.is_full_batch() ? kFullBatchSteps
-                                               : suggested_epochs(rows, how.batch);
-
   Model model;
-  model.network = network;
-  model.input = example;
-  model.encoder = data.encoder;
-  model.training = record(options, how, data);
-  Shape batch = example;
-  batch.insert(batch.begin(), std::min(how.batch, rows));
-  gradient_step(network, batch, classes);  // a network that does not fit is refused here
+  if (!options.model.empty()) model = parsed("--model", [&] { return Model(options.model); });
+  check_binary_output("-o", options.output, inputs_of(options));
+  const std::string& path = options.table.data;
+  const TrainingData data =
+      stage("reading " + path, [&] { return open_data(path, data_options(options)); });
+  how = model.prepare(data, how);
   // A disk that is full, and names that no model file can hold, are better known before training.
-  for (const ParameterInfo& info : network.parameters(example)) {
-    model.parameters.insert_or_assign(info.name, Tensor(DType::kF32, info.shape));
-  }
-  check_saving(options.output, model);
-  if (!options.quiet) announce(options, data, model, how);
+  model.check_saving(options.output);
+  if (!options.quiet) announce(data, model, how);
   how.pool = threads_for(options.threads);
   const FitResult result = stage("training", [&] { return run_fit(options, data, model, how); });
-  const bool tested = result.validation.rows > 0;
-  const std::string outcome =
-      tested ? metrics_text(result.validation, data.encoder)
-             : metrics_text(
-                   measure(network,
-                           apply_model(model, data.train.x, how.pool, options.data.table.data),
-                           data.train),
-                   data.encoder);
-  model.training[tested ? "test" : "train"] = outcome;
-  save_model(options.output, model);
+  model.save(options.output);
   if (options.quiet) return;
-  fmt::print("{}      {}\n", tested ? "test" : "fit ", outcome);
+  const bool tested = result.validation.rows > 0;
+  fmt::print("{}      {}\n", tested ? "test" : "fit ",
+             model.training.at(tested ? "test" : "train"));
   fmt::print("time      {:.1f} s, {} steps\n", result.seconds, grouped(result.steps));
   fmt::print("model     {}\n", options.output);
 }
@@ -226,18 +178,18 @@ Command train_command() {
   const auto options = std::make_shared<TrainOptions>();
   std::vector<Option> list{
       {.name = "data",
-       .value = &options->data.table.data,
+       .value = &options->table.data,
        .help = "CSV file, built-in data set (see datasets), folder of IDX files such as MNIST's, "
                "with --context or --words a text, or a TOML file with these options as keys",
        .required = true}};
-  append(list, table_options(options->data.table));
+  append(list, table_options(options->table));
   append(list,
          {{.name = "--context",
-           .value = &options->data.context,
+           .value = &options->context,
            .help = "Read the data as a text: predict each character from up to so many before it",
            .range = between(1, 1000000)},
           {.name = "--words",
-           .value = &options->data.words,
+           .value = &options->words,
            .help = "Read the data as words, one a line: predict each character from so many before",
            .range = between(1, 1000)},
           {.name = "--model",
@@ -274,11 +226,11 @@ Command train_command() {
            .value = &options->augment,
            .help = "Vary images: flip, crop PIXELS, shift PIXELS, as in \"flip, crop 4\""},
           {.name = "--validation",
-           .value = &options->data.validation,
+           .value = &options->validation,
            .help = "Share of the rows held out to test on (default: 0.2, the test files of images, "
                    "or the last 0.1 of a text)"},
           {.name = "--seed",
-           .value = &options->data.seed,
+           .value = &options->seed,
            .help = "Of the split, the first weights, the order and dropout",
            .shows_default = true},
           threads_option(options->threads),
@@ -292,7 +244,7 @@ Command train_command() {
           .options = std::move(list),
           .run =
               [options](Arguments& arguments) {
-                const std::string data = options->data.table.data;
+                const std::string data = options->table.data;
                 if (is_toml(data)) {
                   options->toml = data;
                   read_toml(arguments, data);

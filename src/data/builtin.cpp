@@ -1,4 +1,5 @@
 // The data sets compiled into the library, so that a first network trains without any download.
+#include <algorithm>
 #include <array>
 #include <cstdint>
 
@@ -54,6 +55,11 @@ Table digits() {
 }  // namespace
 
 std::vector<std::string> builtin_names() { return {"digits", "iris"}; }
+
+bool is_builtin(const std::string& name) {
+  const std::vector<std::string> names = builtin_names();
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
 
 Table builtin(const std::string& name) {
   if (name == "iris") return iris();

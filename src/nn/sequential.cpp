@@ -100,14 +100,6 @@ struct Trial {
   Network network;
 };
 
-std::string with_commas(std::int64_t number) {
-  std::string text = std::to_string(number);
-  for (auto at = static_cast<std::int64_t>(text.size()) - 3; at > 0; at -= 3) {
-    text.insert(static_cast<std::size_t>(at), 1, ',');
-  }
-  return text;
-}
-
 // Characters, of which "…" takes three bytes.
 std::size_t width_of(const std::string& text) {
   return static_cast<std::size_t>(
@@ -237,7 +229,7 @@ Value LayerScope::bias(Graph& graph, const std::string& name, std::int64_t units
 }
 
 Value LayerScope::state(Graph& graph, const std::string& name, Shape shape) const {
-  const std::string full = fmt::format("{}.state.{}.{}", number, shape[0], name);
+  const std::string full = fmt::format("{}{}.state.{}.{}", options.prefix, number, shape[0], name);
   return graph.parameter(full, {DType::kF32, std::move(shape)});
 }
 
@@ -302,7 +294,7 @@ Value LayerScope::rounds(const std::vector<Phrase>& layers, std::int64_t count, 
 }
 
 Value LayerScope::declare(Graph& graph, ParameterInfo info) {
-  info.name = fmt::format("{}.{}", number, info.name);
+  info.name = fmt::format("{}{}.{}", options.prefix, number, info.name);
   info.layer = std::stoul(number);
   const Value value = graph.parameter(info.name, {DType::kF32, info.shape});
   Network& network = building_.network;
@@ -356,14 +348,14 @@ std::string Sequential::summary(const Shape& input) const {
     const std::string indent(2 * layer.depth, ' ');
     if (!layer.again) {
       rows.push_back({layer.number, indent + layer.text, batch_shape(layer.output.shape()),
-                      with_commas(count_parameters(trial.network, layer.number))});
+                      grouped(count_parameters(trial.network, layer.number))});
     } else if (rows.back().number != "…") {
       rows.push_back({"…", indent + "the same again", "", ""});
     }
   }
   std::int64_t total = 0;
   for (const ParameterInfo& info : trial.network.parameters) total += element_count(info.shape);
-  rows.push_back({"", "total", "", with_commas(total)});
+  rows.push_back({"", "total", "", grouped(total)});
   std::size_t numbers = 4;
   std::size_t layers = 7;
   std::size_t shapes = 8;
@@ -381,8 +373,13 @@ std::string Sequential::summary(const Shape& input) const {
 }
 
 bool is_recurrent_state(std::string_view parameter) {
-  const std::size_t at = parameter.find(".state.");
-  return at != std::string_view::npos && parameter.find_first_not_of("0123456789.") == at + 1;
+  // Behind a layer's number, and before a number of rows.
+  const std::size_t at = parameter.rfind(".state.");
+  constexpr std::string_view kDigits = "0123456789";
+  constexpr std::size_t kLength = std::string_view(".state.").size();
+  return at != std::string_view::npos && at > 0 && at + kLength < parameter.size() &&
+         kDigits.find(parameter[at - 1]) != std::string_view::npos &&
+         kDigits.find(parameter[at + kLength]) != std::string_view::npos;
 }
 
 std::string layer_reference() {

@@ -73,7 +73,7 @@ class Training {
         options_(options),
         threads_(options.pool ? options.pool : make_thread_pool(options.threads)),
         batches_(all_rows(train.x.shape()[0]), options.batch, options.seed, last_batch()),
-        rate_(options.lr > 0 ? options.lr : options.optimizer.usual_rate()),
+        rate_(options.lr),
         loader_(train.x, options.augmentation, options.seed),
         counted_(model, train) {
     check_ends();
@@ -140,7 +140,8 @@ class Training {
                  .seed = static_cast<std::int64_t>(options_.seed),
                  .label_smoothing = options_.label_smoothing,
                  .mixup = options_.mixup > 0,
-                 .lengths = has_lengths()});
+                 .lengths = has_lengths(),
+                 .frozen = options_.frozen});
   }
 
   std::int64_t number_of(std::int64_t epoch, std::int64_t batch) const {
@@ -327,8 +328,9 @@ class Training {
 }  // namespace
 
 FitResult fit(const Sequential& model, const std::shared_ptr<Parameters>& parameters,
-              const Dataset& train, const Dataset* validation, const FitOptions& options,
+              const Dataset& train, const Dataset* validation, const FitOptions& given,
               const std::function<void(const Progress&)>& report) {
+  const FitOptions options = usual_options(given, train.x.shape().empty() ? 0 : train.x.shape()[0]);
   check(model, options, train);
   if (options.optimizer.is_full_batch()) {
     return fit_full_batch(model, parameters, train, validation, options, report);

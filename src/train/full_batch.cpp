@@ -10,6 +10,7 @@
 
 #include "base/format.h"
 #include "chainrule/error.h"
+#include "train/frozen.h"
 #include "train/lengths.h"
 #include "train/non_finite.h"
 
@@ -70,13 +71,14 @@ class WholeLoss {
       const auto graph = gradient_step(model, input, static_cast<std::int64_t>(data.classes.size()),
                                        {.seed = 0,
                                         .label_smoothing = options.label_smoothing,
-                                        .lengths = data.lengths.size() > 0});
+                                        .lengths = data.lengths.size() > 0,
+                                        .frozen = options.frozen});
       require_no_randomness(*graph);
       declare_parameters(*parameters_, *graph, weights);
       pieces_.push_back({count, Program(*graph, parameters_, {threads, "loss"})});
     }
     for (const ParameterInfo& info : model.parameters(example, options.init)) {
-      if (info.trained) trained_.push_back(info);
+      if (info.trained && !is_frozen(info, options.frozen)) trained_.push_back(info);
     }
   }
 
@@ -182,8 +184,7 @@ FitResult fit_full_batch(const Sequential& model, const std::shared_ptr<Paramete
   WholeLoss loss(model, parameters, train, options, threads);
   const Shape example(train.x.shape().begin() + 1, train.x.shape().end());
   Predictor predict(model, example, parameters, threads);
-  Lbfgs lbfgs({.history = options.optimizer.phrase().integer("history"),
-               .rate = options.lr > 0 ? options.lr : options.optimizer.usual_rate()});
+  Lbfgs lbfgs({.history = options.optimizer.phrase().integer("history"), .rate = options.lr});
   const Lbfgs::Function function = [&](std::span<const double> x, std::span<double> gradient) {
     return loss(x, gradient);
   };

@@ -4,6 +4,7 @@
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
 #include "chainrule/train.h"
+#include "train/frozen.h"
 #include "train/lengths.h"
 #include "train/loss.h"
 
@@ -66,6 +67,27 @@ Value counted_places(const Lengths& lengths, Value y) {
   return lengths.counted_at(places);
 }
 
+// The parameters that an optimiser is to change.
+std::vector<Value> not_frozen(const Network& network, const std::vector<std::size_t>& frozen) {
+  const std::size_t layers = network.layer_outputs.size();
+  for (const std::size_t layer : frozen) {
+    if (layer >= 1 && layer <= layers) continue;
+    throw UsageError(
+        fmt::format("frozen: there is no layer {}; the network has {}", layer, layers));
+  }
+  std::vector<Value> trained;
+  std::size_t at = 0;
+  for (const ParameterInfo& info : network.parameters) {
+    if (!info.trained) continue;
+    const Value& value = network.trained[at++];
+    if (!is_frozen(info, frozen)) trained.push_back(value);
+  }
+  if (trained.empty() && !network.trained.empty()) {
+    throw UsageError("frozen: every layer with weights is frozen, so there is nothing to train");
+  }
+  return trained;
+}
+
 // Forward pass and loss.
 struct Forward {
   Value loss;
@@ -101,7 +123,7 @@ Forward forward_pass(const Sequential& model, Value x, Value step, std::int64_t 
     const Value right = equal(chosen, to_float(graph.find("target")));
     graph.output("correct", sum(how.counted ? how.counted * right : right));
   }
-  return {loss, network.trained};
+  return {loss, not_frozen(network, options.frozen)};
 }
 
 }  // namespace

@@ -26,4 +26,16 @@ std::int64_t suggested_epochs(std::int64_t rows, std::int64_t batch) {
   return std::clamp<std::int64_t>(kSteps / steps_an_epoch, 10, 100);
 }
 
+FitOptions usual_options(FitOptions options, std::int64_t rows) {
+  constexpr std::int64_t kFullBatchSteps = 100;
+  if (options.batch == 0) options.batch = suggested_batch(rows);
+  if (options.epochs == 0) {
+    options.epochs = options.optimizer.is_full_batch()
+                         ? kFullBatchSteps
+                         : suggested_epochs(rows, std::max<std::int64_t>(options.batch, 1));
+  }
+  if (options.lr == 0) options.lr = options.optimizer.usual_rate();
+  return options;
+}
+
 }  // namespace chainrule

@@ -25,11 +25,12 @@ PRINTED_BY = {
     "cli/numpy_options.cpp": ("derive", "check"),
     "cli/option_values.cpp": ("train", "check", "explain"),
     "cli/output.cpp": ("train", "predict", "derive", "explain"),
-    "cli/prepare.cpp": ("train",),
-    "cli/source.cpp": ("train", "evaluate", "predict", "check", "explain"),
     "data/csv.cpp": ("train", "evaluate", "predict", "check", "explain"),
     "data/encoder.cpp": ("train", "check", "explain"),  # when it is fitted
     "data/unusable.cpp": ("train", "check", "explain"),
+    "model/open_data.cpp": ("train",),  # check and explain hold nothing out
+    "model/read_rows.cpp": ("evaluate", "predict", "check", "explain"),
+    "model/tables.cpp": ("train", "check", "explain"),
     "numpy": ("derive", "check"),
     "train": ("train",),
 }

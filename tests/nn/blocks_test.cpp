@@ -202,3 +202,23 @@ TEST_CASE("notes name the innermost layer") {
   CHECK(network.output.node().note == "layer 1 (residual (…))");
   CHECK(network.layers[1].output.node().note == "layer 1.1 (relu)");
 }
+
+TEST_CASE("one graph may hold two networks, or one twice, under prefixes") {
+  const Sequential model = Sequential::parse("rnn 4 sequence stateful, batch_norm, linear 2");
+  Graph graph;
+  const Value x = rows(graph, {2, 3, 4});
+  const Network first = model.build(x, {.mode = Mode::kTrain, .prefix = "encoder."});
+  const Network second = model.build(x, {.mode = Mode::kTrain, .prefix = "decoder."});
+  CHECK(graph.find("encoder.1.weight").shape() == graph.find("decoder.1.weight").shape());
+  REQUIRE(first.parameters.size() == second.parameters.size());
+  for (std::size_t i = 0; i < first.parameters.size(); ++i) {
+    CHECK(first.parameters[i].name.substr(8) == second.parameters[i].name.substr(8));
+    CHECK(first.parameters[i].layer == second.parameters[i].layer);
+    CHECK(graph.find(first.parameters[i].name).shape() == first.parameters[i].shape);
+  }
+  CHECK(is_recurrent_state("encoder.1.state.2.h"));
+  CHECK(graph.find("decoder.1.state.2.h").shape() == Shape{2, 4});
+  CHECK_FALSE(is_recurrent_state("encoder.1.weight"));
+  CHECK_FALSE(is_recurrent_state("my.state.weight"));
+  CHECK_FALSE(is_recurrent_state(".state."));
+}

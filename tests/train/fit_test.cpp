@@ -90,6 +90,7 @@ TEST_CASE("iris is learned") {
   auto parameters = std::make_shared<Parameters>();
   FitOptions options;
   options.epochs = 60;
+  options.batch = 32;
   std::int64_t reports = 0;
   const FitResult result = fit(Sequential::parse("linear 16, tanh, linear 3"), parameters, data,
                                &data, options, [&](const Progress& progress) {
@@ -371,10 +372,10 @@ TEST_CASE("options out of range and empty data are refused") {
   auto parameters = std::make_shared<Parameters>();
   const Sequential model = Sequential::parse("linear 3");
   FitOptions options;
-  options.epochs = 0;
+  options.epochs = -1;
   CHECK_THROWS_AS(fit(model, parameters, data, nullptr, options), UsageError);
   options = {};
-  options.batch = 0;
+  options.batch = -1;
   CHECK_THROWS_AS(fit(model, parameters, data, nullptr, options), UsageError);
   options = {};
   options.lr = -1;
@@ -382,4 +383,36 @@ TEST_CASE("options out of range and empty data are refused") {
   Dataset empty;
   empty.x = Tensor(DType::kF32, {0, 4});
   CHECK_THROWS_AS(fit(model, parameters, empty), DataError);
+}
+
+TEST_CASE("frozen layers keep their weights, and the others are trained") {
+  const Sequential model = Sequential::parse("linear 6, tanh, residual (linear 6, tanh), linear 1");
+  const Dataset data = sines(60, 3);
+  const TensorMap first = initialize(model, {3}, 5);
+  for (const char* optimizer : {"adam", "sgd momentum=0.9", "lbfgs"}) {
+    CAPTURE(optimizer);
+    FitOptions options;
+    options.epochs = 3;
+    options.seed = 5;
+    options.optimizer = Optimizer::parse(optimizer);
+    options.frozen = {1, 3};
+    auto parameters = std::make_shared<Parameters>();
+    fit(model, parameters, data, nullptr, options);
+    for (const auto& entry : first) {
+      const std::string& name = entry.first;
+      CAPTURE(name);
+      const bool stays = std::ranges::equal(std::as_const(*parameters).at(name).values<float>(),
+                                            entry.second.values<float>());
+      CHECK(stays == (name.starts_with("1.") || name.starts_with("3.")));
+    }
+  }
+  FitOptions options;
+  const auto refused = [&](std::vector<std::size_t> layers, const char* why) {
+    options.frozen = std::move(layers);
+    CHECK_THROWS_WITH_AS(fit(model, std::make_shared<Parameters>(), data, nullptr, options),
+                         doctest::Contains(why), UsageError);
+  };
+  refused({5}, "there is no layer 5; the network has 4");
+  refused({0}, "there is no layer 0");
+  refused({1, 3, 4}, "nothing to train");
 }

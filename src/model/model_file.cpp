@@ -107,7 +107,7 @@ void check_ends(const std::string& source, const Model& model) {
 }
 
 // Everything but the parameters, from metadata that fit together and, with the tensors, make a
-// model. The one gate: load_model reads through it, and save_model writes what passes it.
+// model. The one gate: Model::load reads through it, and save writes what passes it.
 Model described(const SafeTensors& file, const std::string& source) {
   const Metadata& metadata = file.metadata;
   Model model;
@@ -187,18 +187,18 @@ bool check_digest(SafeTensors& file, const std::string& path) {
 
 }  // namespace
 
-void save_model(const std::string& path, const Model& model) {
-  const SafeTensors file = contents_of(model);
+void Model::save(const std::string& path) const {
+  const SafeTensors file = contents_of(*this);
   save_safetensors(path, file.tensors, file.metadata);
 }
 
-void check_saving(const std::string& path, const Model& model) {
-  const SafeTensors file = contents_of(model);
+void Model::check_saving(const std::string& path) const {
+  const SafeTensors file = contents_of(*this);
   AtomicFile rehearsal(path);
   write_safetensors(rehearsal, file.tensors, file.metadata);
 }
 
-Model load_model(const std::string& path) {
+Model Model::load(const std::string& path) {
   SafeTensors file = load_safetensors(path);
   check_format(file.metadata, path);
   const bool verified = check_digest(file, path);

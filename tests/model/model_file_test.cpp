@@ -19,8 +19,7 @@ namespace {
 
 Model iris_model() {
   const Table table = builtin("iris");
-  Model model;
-  model.network = Sequential::parse("linear 5, relu, linear 3");
+  Model model("linear 5, relu, linear 3");
   model.input = {4};
   model.encoder = Encoder::fit(table, all_rows(150), {.target = "species"});
   model.parameters = initialize(model.network, {4}, 1);
@@ -30,7 +29,7 @@ Model iris_model() {
 
 std::string refusal(const std::string& path) {
   try {
-    load_model(path);
+    Model::load(path);
   } catch (const FileError& error) {
     CHECK(error.file == path);
     return error.what();
@@ -49,8 +48,8 @@ TEST_CASE("a model file gives back the same model") {
   const Folder folder;
   const std::string path = folder / "m.safetensors";
   const Model model = iris_model();
-  save_model(path, model);
-  const Model loaded = load_model(path);
+  model.save(path);
+  const Model loaded = Model::load(path);
   CHECK(loaded.network == model.network);
   CHECK(loaded.input == model.input);
   CHECK(loaded.training == model.training);
@@ -65,22 +64,22 @@ TEST_CASE("a model file gives back the same model") {
 TEST_CASE("a model file is checked against its digest; one without is read, and says so") {
   const Folder folder;
   const std::string path = folder / "m.safetensors";
-  save_model(path, iris_model());
-  CHECK(load_model(path).verified);
+  iris_model().save(path);
+  CHECK(Model::load(path).verified);
   SafeTensors file = load_safetensors(path);
   file.metadata["training"] = "{\"epochs\":\"4\"}";
   save_safetensors(path, file.tensors, file.metadata);
   CHECK(contains(refusal(path), "do not match the digest"));
   file.metadata.erase("chainrule.digest");
   save_safetensors(path, file.tensors, file.metadata);
-  CHECK_FALSE(load_model(path).verified);
+  CHECK_FALSE(Model::load(path).verified);
   CHECK_FALSE(iris_model().verified);
 }
 
 TEST_CASE("the digest is one of the contents, however another program lays them out") {
   const Folder folder;
   const std::string path = folder / "m.safetensors";
-  save_model(path, iris_model());
+  iris_model().save(path);
   std::ostringstream bytes;
   bytes << std::ifstream(path, std::ios::binary).rdbuf();
   std::string text = bytes.str();
@@ -88,7 +87,7 @@ TEST_CASE("the digest is one of the contents, however another program lays them 
   text[0] = static_cast<char>(text[0] + 8);
   REQUIRE(static_cast<unsigned char>(text[0]) >= 8);
   std::ofstream(path, std::ios::binary) << text;
-  CHECK(load_model(path).verified);
+  CHECK(Model::load(path).verified);
 }
 
 TEST_CASE("every flipped bit of a model file is refused or changes nothing") {
@@ -97,7 +96,7 @@ TEST_CASE("every flipped bit of a model file is refused or changes nothing") {
   Model model = iris_model();
   model.network = Sequential::parse("linear 3");
   model.parameters = initialize(model.network, {4}, 1);
-  save_model(path, model);
+  model.save(path);
   std::fstream file(path, std::ios::binary | std::ios::in | std::ios::out);
   const auto size = static_cast<std::streamoff>(std::filesystem::file_size(path));
   const auto put = [&](std::streamoff at, char byte) {
@@ -122,7 +121,7 @@ TEST_CASE("every flipped bit of a model file is refused or changes nothing") {
     for (int bit = 0; bit < 8; ++bit) {
       put(at, static_cast<char>(whole ^ (1 << bit)));
       try {
-        const bool same = is_the_same(load_model(path));
+        const bool same = is_the_same(Model::load(path));
         if (!same) FAIL_CHECK("bit ", bit, " of byte ", at, " changes the model");
         ++harmless;
       } catch (const FileError&) {
@@ -134,25 +133,25 @@ TEST_CASE("every flipped bit of a model file is refused or changes nothing") {
   CHECK(refused + harmless == 8 * size);
   // What may differ is where blanks stand and the name under which the digest is looked for.
   CHECK(harmless < 200);
-  CHECK(load_model(path).verified);
+  CHECK(Model::load(path).verified);
 }
 
-TEST_CASE("what load_model would refuse is not written, and what stood there stays") {
+TEST_CASE("what load would refuse is not written, and what stood there stays") {
   const Folder folder;
   const std::string path = folder / "m.safetensors";
-  save_model(path, iris_model());
+  iris_model().save(path);
   const auto refused = [&](auto change, const std::string& part) {
     Model bad = iris_model();
     change(bad);
-    for (const auto& save : {save_model, check_saving}) {
+    for (const auto save : {&Model::save, &Model::check_saving}) {
       try {
-        save(path, bad);
+        (bad.*save)(path);
         FAIL_CHECK("written: ", part);
       } catch (const Error& error) {
         CHECK(contains(error.what(), part));
       }
     }
-    CHECK(load_model(path).parameters.size() == 4);
+    CHECK(Model::load(path).parameters.size() == 4);
     CHECK(folder.files() == 1);
   };
   refused(
@@ -177,9 +176,9 @@ TEST_CASE("what load_model would refuse is not written, and what stood there sta
 
 TEST_CASE("a rehearsal of saving leaves nothing") {
   const Folder folder;
-  check_saving(folder / "m.safetensors", iris_model());
+  iris_model().check_saving(folder / "m.safetensors");
   CHECK(folder.files() == 0);
-  CHECK_THROWS_AS(check_saving(folder / "none/m", iris_model()), FileError);
+  CHECK_THROWS_AS(iris_model().check_saving(folder / "none/m"), FileError);
 }
 
 TEST_CASE("what is no model of ours is refused by name") {
@@ -193,7 +192,7 @@ TEST_CASE("what is no model of ours is refused by name") {
   save_safetensors(path, {{"w", Tensor(DType::kF32, {2})}}, {{"format", "pt"}});
   CHECK(refusal(path) == path + ": a safetensors file, but not one that chainrule train wrote");
 
-  save_model(path, iris_model());
+  iris_model().save(path);
   std::filesystem::resize_file(path, std::filesystem::file_size(path) - 7);
   CHECK(contains(refusal(path), path));
 }
@@ -201,7 +200,7 @@ TEST_CASE("what is no model of ours is refused by name") {
 TEST_CASE("a model file whose parts do not fit together is refused") {
   const Folder folder;
   const std::string path = folder / "m.safetensors";
-  save_model(path, iris_model());
+  iris_model().save(path);
   SafeTensors good = load_safetensors(path);
   good.metadata.erase("chainrule.digest");
   const auto refused = [&](auto change, const std::string& part) {
