@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -79,16 +80,27 @@ Phrase reshape(const Shape& extents);
 /// Row x of a table, W[x]: [B, …] i32, each 0 … vocabulary − 1, → [B, …, units].
 Phrase embedding(std::int64_t units, std::int64_t vocabulary);
 
-/// What the convolutions have in common; a number stands for both directions, "3x5" for 3 × 5.
+/// A number of pixels down and across, as {3, 5}; one number stands for both.
+struct Pixels {
+  std::int64_t down = 1;
+  std::int64_t across = 1;
+  Pixels(std::int64_t both) : down(both), across(both) {}
+  Pixels(std::int64_t rows, std::int64_t columns) : down(rows), across(columns) {}
+};
+inline constexpr std::int64_t kSame = -1;   // padding: with stride 1 the output is as large as x
+inline constexpr std::int64_t kValid = -2;  // padding: none
+
+/// What the convolutions have in common. conv1d takes one number of each.
 struct ConvolutionLayer {
-  std::string kernel = "3";
-  std::string stride = "1";
-  std::string padding = "same";  // or "valid", or a number of pixels
-  std::string dilation = "1";
+  Pixels kernel = 3;
+  Pixels stride = 1;
+  Pixels padding = kSame;  // or kValid, or a number of pixels
+  Pixels dilation = 1;
   std::int64_t groups = 1;  // as many as there are channels: depthwise
   bool bias = true;
 };
 /// [B, H, W, C] → [B, OH, OW, units]; W: [KH, KW, C/groups, units], b: [units].
+/// Example:  layers::conv2d(16, {.kernel = {3, 5}, .stride = 2})
 Phrase conv2d(std::int64_t units, const ConvolutionLayer& options = {});
 /// [B, T, C] → [B, OT, units].
 Phrase conv1d(std::int64_t units, const ConvolutionLayer& options = {});
@@ -143,6 +155,20 @@ Phrase parallel(const std::vector<std::vector<Phrase>>& branches,
 Phrase repeat(std::int64_t count, const std::vector<Phrase>& layers);
 /// y = x: a branch that does nothing.
 Phrase identity();
+}  // namespace layers
+
+// ── layers of one's own ──────────────────────────────────────────────────────
+namespace layers {
+/// y = function(x), made of ops without parameters; the gradient follows from theirs. From then on
+/// every text may name it, model files too, which load where the program has added the layer first.
+/// A second function under the same name takes the place of the first.
+///
+/// x: [B, …]    → [B, …]
+/// throws  UsageError for a name that is not of small letters, digits and underscores, or that a
+///         layer of chainrule has.
+///
+/// Example:  Sequential({linear(8), layer("squared", [](Value x) { return x * x; }), linear(1)})
+Phrase layer(const std::string& name, std::function<Value(Value)> function);
 }  // namespace layers
 
 // ── attention ────────────────────────────────────────────────────────────────

@@ -326,8 +326,6 @@ std::vector<OptionRule> transformer_options(bool decoder) {
   return options;
 }
 
-Phrase layer(const std::string& text) { return Sequential::parse(text).layers().front(); }
-
 std::string common_text(std::int64_t heads, const layers::TransformerLayer& o) {
   return fmt::format("heads={} layers={}{}{} activation={} norm={} dropout={} bias={}", heads,
                      o.layers, o.rotary ? " rotary" : "",
@@ -367,20 +365,20 @@ std::vector<LayerKind> attention_layer_kinds() {
 namespace layers {
 
 Phrase attention(std::int64_t heads, const AttentionLayer& o) {
-  return layer(fmt::format("attention heads={}{}{}{} dropout={} bias={}", heads,
-                           o.causal ? " causal" : "", o.rotary ? " rotary" : "",
-                           o.memory ? " memory" : "", o.dropout, o.bias));
+  return from_text(fmt::format("attention heads={}{}{}{} dropout={} bias={}", heads,
+                               o.causal ? " causal" : "", o.rotary ? " rotary" : "",
+                               o.memory ? " memory" : "", o.dropout, o.bias));
 }
 Phrase positions(std::int64_t length) {
-  return layer(fmt::format("positions learned length={}", length));
+  return from_text(fmt::format("positions learned length={}", length));
 }
-Phrase sinusoidal_positions() { return layer("positions sinusoidal"); }
+Phrase sinusoidal_positions() { return from_text("positions sinusoidal"); }
 Phrase transformer(std::int64_t heads, const TransformerLayer& options) {
-  return layer(fmt::format("transformer {}{}", common_text(heads, options),
-                           options.causal ? " causal" : ""));
+  return from_text(fmt::format("transformer {}{}", common_text(heads, options),
+                               options.causal ? " causal" : ""));
 }
 Phrase transformer_decoder(std::int64_t heads, const TransformerLayer& options) {
-  return layer("transformer_decoder " + common_text(heads, options));
+  return from_text("transformer_decoder " + common_text(heads, options));
 }
 
 }  // namespace layers

@@ -83,8 +83,6 @@ Value build_parallel(LayerScope& scope, Value x) {
   return joined;
 }
 
-Phrase layer(const std::string& text) { return Sequential::parse(text).layers().front(); }
-
 std::string text_of(const std::vector<Phrase>& layers) { return Sequential(layers).to_text(); }
 
 }  // namespace
@@ -144,20 +142,20 @@ std::vector<LayerKind> block_layer_kinds() {
 namespace layers {
 
 Phrase residual(const std::vector<Phrase>& layers, const std::vector<Phrase>& shortcut) {
-  return layer(fmt::format("residual ({}){}", text_of(layers),
-                           shortcut.empty() ? "" : " shortcut=(" + text_of(shortcut) + ")"));
+  return from_text(fmt::format("residual ({}){}", text_of(layers),
+                               shortcut.empty() ? "" : " shortcut=(" + text_of(shortcut) + ")"));
 }
 Phrase parallel(const std::vector<std::vector<Phrase>>& branches, const std::string& join) {
   std::string text;
   for (const std::vector<Phrase>& branch : branches) {
     text += (text.empty() ? "" : " | ") + text_of(branch);
   }
-  return layer(fmt::format("parallel ({}) join={}", text, join));
+  return from_text(fmt::format("parallel ({}) join={}", text, join));
 }
 Phrase repeat(std::int64_t count, const std::vector<Phrase>& layers) {
-  return layer(fmt::format("repeat {} ({})", count, text_of(layers)));
+  return from_text(fmt::format("repeat {} ({})", count, text_of(layers)));
 }
-Phrase identity() { return layer("identity"); }
+Phrase identity() { return from_text("identity"); }
 
 }  // namespace layers
 }  // namespace chainrule

@@ -2,6 +2,7 @@
 // layers.cpp fills one LayerKind; sizes, names, initial values and the summary follow from it.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -122,6 +123,11 @@ Value build_layers(const std::vector<Phrase>& layers, Value x, const std::string
 /// The initialiser that suits the first of these layers that cares; none when no one does.
 std::optional<Initializer> suited_initializer(std::span<const Phrase> layers);
 
+/// The one layer that a text writes.
+inline Phrase from_text(const std::string& text) {
+  return Sequential::parse(text).layers().front();
+}
+
 /// The kind of a layer.
 const LayerKind& kind_of(const Phrase& layer);
 
@@ -152,11 +158,15 @@ struct LayerKind {
   Suits suits = Suits::kXavier;
   DType input = DType::kF32;  // what it takes; flatten and reshape pass on whatever comes
   AtSteps at_steps = AtSteps::kEach;
-  Value (*build)(LayerScope& scope, Value x) = nullptr;
+  std::function<Value(LayerScope& scope, Value x)> build = {};
 };
 
 /// Every kind of layer there is, by name.
 const std::vector<LayerKind>& layer_kinds();
+
+/// The kind that the program added by layers::layer under that name; null when there is none.
+const LayerKind* own_layer_kind(std::string_view name);
+std::vector<PhraseRule> own_layer_rules();
 
 /// The kinds that stand in files of their own.
 std::vector<LayerKind> recurrent_layer_kinds();

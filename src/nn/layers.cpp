@@ -310,65 +310,69 @@ const std::vector<LayerKind>& layer_kinds() {
 
 // ── the same from C++ ────────────────────────────────────────────────────────
 
-namespace {
-
-Phrase layer(const std::string& text) { return Sequential::parse(text).layers().front(); }
-
-}  // namespace
-
 namespace layers {
 
 Phrase linear(std::int64_t units, bool bias, std::optional<Initializer> init) {
-  return layer(fmt::format("linear {}{}{}", units, bias ? "" : " bias=false",
-                           init ? " init=" + init->to_text() : ""));
+  return from_text(fmt::format("linear {}{}{}", units, bias ? "" : " bias=false",
+                               init ? " init=" + init->to_text() : ""));
 }
 Phrase embedding(std::int64_t units, std::int64_t vocabulary) {
-  return layer(fmt::format("embedding {} vocabulary={}", units, vocabulary));
+  return from_text(fmt::format("embedding {} vocabulary={}", units, vocabulary));
 }
-Phrase relu() { return layer("relu"); }
-Phrase leaky_relu(double slope) { return layer(fmt::format("leaky_relu {}", slope)); }
-Phrase elu(double alpha) { return layer(fmt::format("elu {}", alpha)); }
-Phrase sigmoid() { return layer("sigmoid"); }
-Phrase tanh() { return layer("tanh"); }
-Phrase softplus() { return layer("softplus"); }
-Phrase gelu() { return layer("gelu"); }
-Phrase gelu_tanh() { return layer("gelu_tanh"); }
-Phrase silu() { return layer("silu"); }
-Phrase softmax() { return layer("softmax"); }
-Phrase dropout(double rate) { return layer(fmt::format("dropout {}", rate)); }
-Phrase flatten() { return layer("flatten"); }
+Phrase relu() { return from_text("relu"); }
+Phrase leaky_relu(double slope) { return from_text(fmt::format("leaky_relu {}", slope)); }
+Phrase elu(double alpha) { return from_text(fmt::format("elu {}", alpha)); }
+Phrase sigmoid() { return from_text("sigmoid"); }
+Phrase tanh() { return from_text("tanh"); }
+Phrase softplus() { return from_text("softplus"); }
+Phrase gelu() { return from_text("gelu"); }
+Phrase gelu_tanh() { return from_text("gelu_tanh"); }
+Phrase silu() { return from_text("silu"); }
+Phrase softmax() { return from_text("softmax"); }
+Phrase dropout(double rate) { return from_text(fmt::format("dropout {}", rate)); }
+Phrase flatten() { return from_text("flatten"); }
 Phrase reshape(const Shape& extents) {
-  return layer(fmt::format("reshape {}", joined(extents, "x")));
+  return from_text(fmt::format("reshape {}", joined(extents, "x")));
 }
 
 namespace {
 
+std::string pixels_text(const Pixels& p) {
+  return p.down == p.across ? std::to_string(p.down) : fmt::format("{}x{}", p.down, p.across);
+}
+
 std::string options_text(const ConvolutionLayer& o) {
-  return fmt::format("kernel={} stride={} padding={} dilation={} groups={} bias={}", o.kernel,
-                     o.stride, o.padding, o.dilation, o.groups, o.bias);
+  const std::string padding = o.padding.down == kSame    ? "same"
+                              : o.padding.down == kValid ? "valid"
+                                                         : pixels_text(o.padding);
+  return fmt::format("kernel={} stride={} padding={} dilation={} groups={} bias={}",
+                     pixels_text(o.kernel), pixels_text(o.stride), padding, pixels_text(o.dilation),
+                     o.groups, o.bias);
 }
 
 }  // namespace
 
 Phrase conv2d(std::int64_t units, const ConvolutionLayer& options) {
-  return layer(fmt::format("conv2d {} {}", units, options_text(options)));
+  return from_text(fmt::format("conv2d {} {}", units, options_text(options)));
 }
 Phrase conv1d(std::int64_t units, const ConvolutionLayer& options) {
-  return layer(fmt::format("conv1d {} {}", units, options_text(options)));
+  return from_text(fmt::format("conv1d {} {}", units, options_text(options)));
 }
 Phrase conv2d_transpose(std::int64_t units, std::int64_t kernel, std::int64_t stride) {
-  return layer(fmt::format("conv2d_transpose {} {} stride={}", units, kernel, stride));
+  return from_text(fmt::format("conv2d_transpose {} {} stride={}", units, kernel, stride));
 }
-Phrase max_pool(std::int64_t kernel) { return layer(fmt::format("max_pool {}", kernel)); }
-Phrase average_pool(std::int64_t kernel) { return layer(fmt::format("average_pool {}", kernel)); }
-Phrase global_max_pool() { return layer("global_max_pool"); }
-Phrase global_average_pool() { return layer("global_average_pool"); }
+Phrase max_pool(std::int64_t kernel) { return from_text(fmt::format("max_pool {}", kernel)); }
+Phrase average_pool(std::int64_t kernel) {
+  return from_text(fmt::format("average_pool {}", kernel));
+}
+Phrase global_max_pool() { return from_text("global_max_pool"); }
+Phrase global_average_pool() { return from_text("global_average_pool"); }
 Phrase batch_norm(double momentum) {
-  return layer(fmt::format("batch_norm momentum={}", momentum));
+  return from_text(fmt::format("batch_norm momentum={}", momentum));
 }
-Phrase layer_norm() { return layer("layer_norm"); }
-Phrase rms_norm() { return layer("rms_norm"); }
-Phrase group_norm(std::int64_t groups) { return layer(fmt::format("group_norm {}", groups)); }
+Phrase layer_norm() { return from_text("layer_norm"); }
+Phrase rms_norm() { return from_text("rms_norm"); }
+Phrase group_norm(std::int64_t groups) { return from_text(fmt::format("group_norm {}", groups)); }
 
 }  // namespace layers
 }  // namespace chainrule

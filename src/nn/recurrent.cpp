@@ -156,8 +156,6 @@ std::string common_text(const layers::RecurrentLayer& options) {
   return text;
 }
 
-Phrase layer(const std::string& text) { return Sequential::parse(text).layers().front(); }
-
 }  // namespace
 
 std::vector<LayerKind> recurrent_layer_kinds() {
@@ -179,15 +177,15 @@ std::vector<LayerKind> recurrent_layer_kinds() {
 namespace layers {
 
 Phrase rnn(std::int64_t units, const RecurrentLayer& options, const std::string& activation) {
-  return layer(fmt::format("rnn {}{}{}", units,
-                           activation == "tanh" ? "" : " activation=" + activation,
-                           common_text(options)));
+  return from_text(fmt::format("rnn {}{}{}", units,
+                               activation == "tanh" ? "" : " activation=" + activation,
+                               common_text(options)));
 }
 Phrase lstm(std::int64_t units, const RecurrentLayer& options) {
-  return layer(fmt::format("lstm {}{}", units, common_text(options)));
+  return from_text(fmt::format("lstm {}{}", units, common_text(options)));
 }
 Phrase gru(std::int64_t units, const RecurrentLayer& options) {
-  return layer(fmt::format("gru {}{}", units, common_text(options)));
+  return from_text(fmt::format("gru {}{}", units, common_text(options)));
 }
 
 }  // namespace layers

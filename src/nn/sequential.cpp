@@ -15,6 +15,7 @@ namespace {
 std::vector<PhraseRule> layer_rules() {
   std::vector<PhraseRule> rules;
   for (const LayerKind& kind : layer_kinds()) rules.push_back(kind.rule);
+  for (PhraseRule& rule : own_layer_rules()) rules.push_back(std::move(rule));
   return rules;
 }
 
@@ -124,6 +125,7 @@ const LayerKind& kind_of(const Phrase& layer) {
     if (kind.rule.name == layer.name) return kind;
     known.emplace_back(kind.rule.name);
   }
+  if (const LayerKind* const own = own_layer_kind(layer.name)) return *own;
   throw UsageError(unknown_name("layer", layer.name, known));
 }
 

@@ -220,3 +220,15 @@ TEST_CASE("image layers say what they expected") {
   CHECK(build("max_pool 3 stride=1 padding=same", {1, 1, 1}) == Shape{1, 1, 1});
   CHECK(build("average_pool 2 padding=2", {4, 4, 1}) == Shape{4, 4, 1});  // there the mean is 0
 }
+
+TEST_CASE("convolutions are written with numbers") {
+  using namespace chainrule::layers;
+  CHECK(conv2d(16).text == "conv2d 16");
+  CHECK(conv2d(16, {.kernel = {3, 5}, .stride = 2, .padding = kValid}) ==
+        Sequential::parse("conv2d 16 3x5 stride=2 padding=valid").layers()[0]);
+  CHECK(conv2d(16, {.padding = {0, 1}, .dilation = {1, 2}, .groups = 4, .bias = false}) ==
+        Sequential::parse("conv2d 16 padding=0x1 dilation=1x2 groups=4 bias=false").layers()[0]);
+  CHECK(conv1d(8, {.kernel = 5}) == Sequential::parse("conv1d 8 5").layers()[0]);
+  CHECK_THROWS_AS(conv2d(16, {.kernel = 0}), UsageError);
+  CHECK_THROWS_AS(conv2d(16, {.padding = -3}), UsageError);
+}

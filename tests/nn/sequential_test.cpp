@@ -183,3 +183,28 @@ TEST_CASE("errors name the layer, the place in the text and the nearest name") {
       "1.84e+19 elements, more than any memory holds",
       ShapeError);
 }
+
+TEST_CASE("a program adds a layer by a name and a function") {
+  const Sequential model({layers::linear(4),
+                          layers::layer("squared_plus_one", [](Value x) { return x * x + 1; }),
+                          layers::linear(2)});
+  CHECK(model.to_text() == "linear 4, squared_plus_one, linear 2");
+  CHECK(Sequential::parse(model.to_text()) == model);
+  CHECK(Sequential::parse("residual (squared_plus_one)").output_shape({3}) == Shape{3});
+  Graph graph;
+  const Network network = model.build(graph.input("x", {DType::kF32, {5, 3}}));
+  CHECK(network.layers[1].output.shape() == Shape{5, 4});
+  CHECK(network.parameters.size() == 4);
+
+  // The newest function counts.
+  layers::layer("squared_plus_one", [](Value x) { return sum(x * x, {1}, true); });
+  CHECK(Sequential::parse("squared_plus_one").output_shape({3}) == Shape{1});
+
+  const auto same = [](Value x) { return x; };
+  CHECK_THROWS_WITH_AS(layers::layer("relu", same), doctest::Contains("of that name already"),
+                       UsageError);
+  for (const char* name : {"", "Upper", "two words", "1st", "a,b", "a(b)"}) {
+    CAPTURE(name);
+    CHECK_THROWS_WITH_AS(layers::layer(name, same), doctest::Contains("small letters"), UsageError);
+  }
+}
