@@ -4,9 +4,11 @@
 #include <cmath>
 
 #include "base/format.h"
+#include "base/nearest.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "nn/layer_kind.h"
+#include "ops/activations.h"
 
 namespace chainrule {
 namespace {
@@ -224,11 +226,12 @@ void check_norm(std::string_view word) {
 }
 
 void check_activation(std::string_view word) {
-  for (const char* known : {"gelu", "gelu_tanh", "relu", "silu"}) {
-    if (word == known) return;
+  std::vector<std::string> known;
+  for (const Activation& activation : activations()) {
+    if (activation.name == word) return;
+    known.emplace_back(activation.name);
   }
-  throw UsageError(
-      fmt::format("activation must be gelu, gelu_tanh, relu or silu, got \"{}\"", word));
+  throw UsageError(unknown_name("activation", word, known));
 }
 
 // One block in the words of the model text, which is all that it is.

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <functional>
+#include <numbers>
 #include <optional>
 #include <span>
 #include <string>
@@ -156,7 +157,8 @@ struct LayerKind {
   std::string_view forward = {};
   std::string_view backward = {};
   Suits suits = Suits::kXavier;
-  DType input = DType::kF32;  // what it takes; flatten and reshape pass on whatever comes
+  double gain = std::numbers::sqrt2;  // of the weights before it, where he_normal suits
+  DType input = DType::kF32;          // what it takes; flatten and reshape pass on whatever comes
   AtSteps at_steps = AtSteps::kEach;
   std::function<Value(LayerScope& scope, Value x)> build = {};
 };

@@ -6,6 +6,7 @@
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "nn/layer_kind.h"
+#include "ops/activations.h"
 
 namespace chainrule {
 namespace {
@@ -108,19 +109,7 @@ const LayerKind kEmbedding{
         },
 };
 
-// ── activations ──────────────────────────────────────────────────────────────
-const LayerKind kRelu{
-    .rule = {"relu", {}},
-    .usage = "relu",
-    .meaning = "y = max(x, 0)",
-    .forward = "What is positive passes unchanged; what is negative becomes 0.",
-    .backward =
-        "Where {in} was positive the gradient passes unchanged. Elsewhere the unit was silent, "
-        "and nothing passes.",
-    .suits = Suits::kHe,
-    .build = [](LayerScope&, Value x) { return relu(x); },
-};
-
+// ── activations with options ─────────────────────────────────────────────────
 const LayerKind kLeakyRelu{
     .rule =
         {"leaky_relu",
@@ -147,74 +136,6 @@ const LayerKind kElu{
     .build = [](LayerScope& s, Value x) { return elu(x, s.layer.real("alpha")); },
 };
 
-const LayerKind kSigmoid{
-    .rule = {"sigmoid", {}},
-    .usage = "sigmoid",
-    .meaning = "y = 1/(1 + e⁻ˣ)",
-    .forward = "Each number is pressed between 0 and 1.",
-    .backward =
-        "The gradient is multiplied by the slope of the curve, {out}·(1 − {out}): a quarter at "
-        "the steepest point, and almost 0 where the curve is flat.",
-    .build = [](LayerScope&, Value x) { return sigmoid(x); },
-};
-
-const LayerKind kTanh{
-    .rule = {"tanh", {}},
-    .usage = "tanh",
-    .meaning = "y = tanh x",
-    .forward = "Each number is pressed between −1 and 1.",
-    .backward =
-        "The gradient is multiplied by the slope of the curve, 1 − {out}²: 1 around 0, and "
-        "almost 0 where the curve is flat.",
-    .build = [](LayerScope&, Value x) { return tanh(x); },
-};
-
-const LayerKind kSoftplus{
-    .rule = {"softplus", {}},
-    .usage = "softplus",
-    .meaning = "y = ln(1 + eˣ)",
-    .forward =
-        "A smooth relu: what is negative becomes almost 0, what is large passes almost "
-        "unchanged.",
-    .backward =
-        "The gradient is multiplied by sigmoid({in}), the slope of the curve, which is between "
-        "0 and 1.",
-    .suits = Suits::kHe,
-    .build = [](LayerScope&, Value x) { return softplus(x); },
-};
-
-const LayerKind kGelu{
-    .rule = {"gelu", {}},
-    .usage = "gelu",
-    .meaning = "y = x·Φ(x), Φ the normal distribution function",
-    .forward =
-        "A smooth relu: each number is multiplied by the chance that a normal random number is "
-        "smaller.",
-    .backward = "The gradient is multiplied by the slope of the curve at {in}.",
-    .suits = Suits::kHe,
-    .build = [](LayerScope&, Value x) { return gelu(x); },
-};
-
-const LayerKind kGeluTanh{
-    .rule = {"gelu_tanh", {}},
-    .usage = "gelu_tanh",
-    .meaning = "gelu by its usual approximation with tanh",
-    .forward = "A smooth relu, by way of tanh.",
-    .backward = "The gradient is multiplied by the slope of the curve at {in}.",
-    .suits = Suits::kHe,
-    .build = [](LayerScope&, Value x) { return gelu_tanh(x); },
-};
-
-const LayerKind kSilu{
-    .rule = {"silu", {}},
-    .usage = "silu",
-    .meaning = "y = x·sigmoid(x)",
-    .forward = "A smooth relu: each number is multiplied by its own sigmoid.",
-    .backward = "The gradient is multiplied by the slope of the curve at {in}.",
-    .suits = Suits::kHe,
-    .build = [](LayerScope&, Value x) { return silu(x); },
-};
-
 const LayerKind kSoftmax{
     .rule = {"softmax", {}},
     .usage = "softmax",
@@ -226,6 +147,20 @@ const LayerKind kSoftmax{
     .at_steps = AtSteps::kFeatures,
     .build = [](LayerScope&, Value x) { return softmax(x); },
 };
+
+// ── activations without options ──────────────────────────────────────────────
+LayerKind kind_of(const Activation& activation) {
+  LayerKind kind;
+  kind.rule.name = activation.name;
+  kind.usage = activation.name;
+  kind.meaning = activation.meaning;
+  kind.forward = activation.forward;
+  kind.backward = activation.backward;
+  kind.suits = activation.gain > 0 ? Suits::kHe : Suits::kXavier;
+  kind.gain = activation.gain;
+  kind.build = [function = activation.function](LayerScope&, Value x) { return function(x); };
+  return kind;
+}
 
 // ── dropout ──────────────────────────────────────────────────────────────────
 const LayerKind kDropout{
@@ -294,9 +229,9 @@ void check_initializer(std::string_view word) { Initializer::parse(word); }
 
 const std::vector<LayerKind>& layer_kinds() {
   static const std::vector<LayerKind> kinds = [] {
-    std::vector<LayerKind> all{kDropout,  kElu,       kEmbedding, kFlatten,  kGelu,
-                               kGeluTanh, kLeakyRelu, kLinear,    kRelu,     kReshape,
-                               kSigmoid,  kSilu,      kSoftmax,   kSoftplus, kTanh};
+    std::vector<LayerKind> all{kDropout, kElu,     kEmbedding, kFlatten,
+                               kLinear,  kReshape, kSoftmax,   kLeakyRelu};
+    for (const Activation& activation : activations()) all.push_back(kind_of(activation));
     for (const auto& more : {recurrent_layer_kinds(), image_layer_kinds(), norm_layer_kinds(),
                              block_layer_kinds(), attention_layer_kinds()}) {
       all.insert(all.end(), more.begin(), more.end());

@@ -144,7 +144,9 @@ std::optional<Initializer> suited_initializer(std::span<const Phrase> layers) {
         continue;
       }
     }
-    if (layer.name != "leaky_relu") return Initializer::parse("he_normal");
+    if (layer.name != "leaky_relu") {
+      return Initializer{Initializer::Kind::kHeNormal, kind_of(layer).gain};
+    }
     const double slope = layer.real("slope");
     return Initializer{Initializer::Kind::kHeNormal, std::sqrt(2 / (1 + slope * slope))};
   }

@@ -1,33 +1,45 @@
 // The functions of the field under their usual names, for programs that use them without
 // defining them.
 #include <algorithm>
-#include <cmath>
+#include <functional>
 
 #include "base/format.h"
 #include "chainrule/error.h"
+#include "chainrule/gradient.h"
 #include "chainrule/ops.h"
 #include "numpy/interpreter.h"
+#include "ops/activations.h"
 
 namespace chainrule::numpy {
 namespace {
 
-void add_function(BuiltinTable& t, std::initializer_list<const char*> names,
-                  Value (*function)(Value)) {
-  for (const char* name : names) {
-    t[name] = [function](Arguments& a) {
-      const Object x = a.array_or_number("x");
-      return a.in.map(Kind::kReal, x, function);
-    };
-  }
+using Function = std::function<Value(Value)>;
+
+void add_function(BuiltinTable& t, const std::string& name, const Function& function) {
+  t[name] = [function](Arguments& a) {
+    const Object x = a.array_or_number("x");
+    return a.in.map(Kind::kReal, x, function);
+  };
 }
 
-Value relu_slope(Value x) { return greater(x, 0.0); }
-Value sigmoid_slope(Value x) {
-  const Value y = sigmoid(x);
-  return y * (1.0 - y);
+// How people name the derivative of a function.
+void add_slope(BuiltinTable& t, const std::string& name, const Function& slope) {
+  for (const char* ending : {"_derivative", "_grad", "_prime", "_deriv"}) {
+    add_function(t, name + ending, slope);
+  }
+  for (const char* beginning : {"d", "d_", "deriv_"}) add_function(t, beginning + name, slope);
 }
-Value tanh_slope(Value x) { return 1.0 - square(tanh(x)); }
-Value softplus_slope(Value x) { return sigmoid(x); }
+
+void add_activation(BuiltinTable& t, const Activation& activation) {
+  const std::string name(activation.name);
+  add_function(t, name, activation.function);
+  if (!activation.also.empty()) add_function(t, std::string(activation.also), activation.function);
+  const auto derived = [function = activation.function](Value x) {
+    return gradient(sum(function(x)), {x})[0];
+  };
+  add_slope(t, name, activation.slope != nullptr ? Function(activation.slope) : Function(derived));
+}
+
 Value leaky_relu_slope(Value x, double slope) {
   return where(greater(x, 0.0), constant(x.graph(), 1, x.shape()),
                constant(x.graph(), slope, x.shape()));
@@ -105,24 +117,8 @@ Object one_hot_call(Arguments& a) {
 }  // namespace
 
 void add_networks(BuiltinTable& t) {
-  add_function(t, {"relu", "ReLU"}, relu);
-  add_function(t, {"sigmoid", "expit"}, sigmoid);
-  add_function(t, {"tanh"}, tanh);
-  add_function(t, {"softplus"}, softplus);
-  add_function(t, {"gelu"}, gelu);
-  add_function(t, {"silu", "swish"}, silu);
-  add_function(t, {"erf"}, erf);
-  add_function(
-      t,
-      {"relu_derivative", "relu_grad", "relu_prime", "drelu", "d_relu", "deriv_relu", "relu_deriv"},
-      relu_slope);
-  add_function(t,
-               {"sigmoid_derivative", "sigmoid_grad", "sigmoid_prime", "dsigmoid", "d_sigmoid",
-                "sigmoid_deriv"},
-               sigmoid_slope);
-  add_function(t, {"tanh_derivative", "tanh_grad", "tanh_prime", "dtanh", "d_tanh", "tanh_deriv"},
-               tanh_slope);
-  add_function(t, {"softplus_derivative", "softplus_grad"}, softplus_slope);
+  for (const Activation& activation : activations()) add_activation(t, activation);
+  add_function(t, "erf", erf);
   t["leaky_relu"] = [](Arguments& a) {
     const Object x = a.array_or_number("x");
     const double slope = a.real_or("alpha", 0.01);
