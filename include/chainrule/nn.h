@@ -70,6 +70,9 @@ Phrase softplus();
 Phrase gelu();
 Phrase gelu_tanh();
 Phrase silu();
+/// Any function of one number without options, those above too: "softsign", "selu", "mish",
+/// "hardsigmoid", "hardswish", …
+Phrase activation(const std::string& name);
 Phrase softmax();
 /// In training, drops each element with probability `rate` and scales the rest by 1/(1 − rate).
 Phrase dropout(double rate);
@@ -325,7 +328,8 @@ bool is_recurrent_state(std::string_view parameter);
 /// the list and its own position, never on an order or on threads.
 ///
 /// A weight without a stated initialiser gets he_normal when a ReLU-like layer follows (relu,
-/// leaky_relu, elu, softplus, gelu, silu), xavier_uniform when anything else does; biases are 0.
+/// leaky_relu, elu, softplus, gelu, silu, mish, hardswish; selu with gain 1), xavier_uniform when
+/// anything else does; biases are 0.
 ///
 /// Example:  const TensorMap weights = initialize(model, {784}, 42);
 TensorMap initialize(const Sequential& model, const Shape& input, std::uint64_t seed,

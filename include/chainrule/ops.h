@@ -114,6 +114,17 @@ Value gelu(Value x);
 Value gelu_tanh(Value x);
 /// y = x·sigmoid(x).  Source: Elfwing et al., 2017.
 Value silu(Value x);
+/// y = x/(1 + |x|).  Source: Bergstra et al., 2009.
+Value softsign(Value x);
+/// y = 1.0507·(x where x > 0, else 1.6733·(eˣ − 1)): zero mean and unit variance are a fixed point.
+/// Source: Klambauer et al., 2017.
+Value selu(Value x);
+/// y = x·tanh(softplus(x)).  Source: Misra, 2019.
+Value mish(Value x);
+/// y = 0 up to −3, 1 from 3 on, x/6 + 1/2 between; gradient 0 at −3 and 3.
+Value hardsigmoid(Value x);
+/// y = x·hardsigmoid(x); gradient 0 at −3 and 1 at 3.  Source: Howard et al., 2019.
+Value hardswish(Value x);
 
 // ── shape ────────────────────────────────────────────────────────────────────
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/format.h"
+#include "base/nearest.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "nn/layer_kind.h"
@@ -264,6 +265,14 @@ Phrase gelu() { return from_text("gelu"); }
 Phrase gelu_tanh() { return from_text("gelu_tanh"); }
 Phrase silu() { return from_text("silu"); }
 Phrase softmax() { return from_text("softmax"); }
+Phrase activation(const std::string& name) {
+  std::vector<std::string> known;
+  for (const Activation& a : activations()) {
+    if (a.name == name) return from_text(name);
+    known.emplace_back(a.name);
+  }
+  throw UsageError(unknown_name("activation", name, known));
+}
 Phrase dropout(double rate) { return from_text(fmt::format("dropout {}", rate)); }
 Phrase flatten() { return from_text("flatten"); }
 Phrase reshape(const Shape& extents) {

@@ -373,4 +373,20 @@ Value gelu_tanh(Value x) {
 
 Value silu(Value x) { return x * sigmoid(x); }
 
+Value softsign(Value x) { return x / (1 + abs(x)); }
+
+Value selu(Value x) {
+  constexpr double kAlpha = 1.6732632423543772;
+  constexpr double kScale = 1.0507009873554805;
+  return kScale * elu(x, kAlpha);
+}
+
+Value mish(Value x) { return x * tanh(softplus(x)); }
+
+Value hardsigmoid(Value x) {
+  return where(greater_equal(x, 3.0), constant(x.graph(), 1, x.shape()), relu(x / 6.0 + 0.5));
+}
+
+Value hardswish(Value x) { return x * hardsigmoid(x); }
+
 }  // namespace chainrule

@@ -12,6 +12,7 @@
 #include "explain/network_check.h"
 #include "explain/rounding.h"
 #include "graph/op.h"
+#include "ops/activations.h"
 
 using namespace chainrule;
 
@@ -81,6 +82,16 @@ TEST_CASE("the gradients of every layer pass, far inside the tolerance") {
       CHECK_FALSE(p.all_zero);
     }
     CHECK(check.backend.size() == 1 + 2 * check.gradients.size());
+  }
+}
+
+TEST_CASE("the gradients of every activation pass") {
+  for (const Activation& activation : activations()) {
+    const std::string text = "linear 5, " + std::string(activation.name) + ", linear 3";
+    CAPTURE(text);
+    const NetworkCheck check = check_text(text, {6, 4}, 3);
+    CHECK(check.passed());
+    CHECK(worst_error(check) < 1e-8);
   }
 }
 

@@ -41,6 +41,11 @@ TEST_CASE("every kind of layer builds, round-trips and has a C++ call of the sam
                                   gelu(),
                                   gelu_tanh(),
                                   silu(),
+                                  activation("softsign"),
+                                  activation("selu"),
+                                  activation("mish"),
+                                  activation("hardsigmoid"),
+                                  activation("hardswish"),
                                   softmax(),
                                   dropout(0.5),
                                   flatten(),
@@ -147,11 +152,14 @@ TEST_CASE("errors name the layer, the place in the text and the nearest name") {
       "attention, average_pool, batch_norm, conv1d, conv2d, conv2d_transpose, dropout, elu, "
       "embedding, "
       "flatten, "
-      "gelu, gelu_tanh, global_average_pool, global_max_pool, group_norm, gru, identity, "
+      "gelu, gelu_tanh, global_average_pool, global_max_pool, group_norm, gru, hardsigmoid, "
+      "hardswish, identity, "
       "layer_norm, "
-      "leaky_relu, linear, lstm, max_pool, parallel, positions, relu, repeat, reshape, residual, "
+      "leaky_relu, linear, lstm, max_pool, mish, parallel, positions, relu, repeat, reshape, "
+      "residual, "
       "rms_norm, "
-      "rnn, sigmoid, silu, softmax, softplus, tanh, transformer, transformer_decoder",
+      "rnn, selu, sigmoid, silu, softmax, softplus, softsign, tanh, transformer, "
+      "transformer_decoder",
       UsageError);
   CHECK_THROWS_WITH_AS(
       Sequential::parse("linear"),
@@ -207,4 +215,24 @@ TEST_CASE("a program adds a layer by a name and a function") {
     CAPTURE(name);
     CHECK_THROWS_WITH_AS(layers::layer(name, same), doctest::Contains("small letters"), UsageError);
   }
+}
+
+TEST_CASE("weights before an activation start as it needs") {
+  const auto first = [](const std::string& activation) {
+    const Sequential model({layers::linear(4), layers::activation(activation), layers::linear(2)});
+    return model.parameters({3})[0].initializer;
+  };
+  const Initializer he = Initializer::parse("he_normal");
+  for (const char* name : {"relu", "softplus", "gelu", "gelu_tanh", "silu", "mish", "hardswish"}) {
+    CAPTURE(name);
+    CHECK(first(name) == he);
+  }
+  CHECK(first("selu") == Initializer::parse("he_normal:1"));
+  for (const char* name : {"sigmoid", "tanh", "softsign", "hardsigmoid"}) {
+    CAPTURE(name);
+    CHECK(first(name) == Initializer::parse("xavier_uniform"));
+  }
+  CHECK_THROWS_WITH_AS(layers::activation("mich"), doctest::Contains("did you mean \"mish\"?"),
+                       UsageError);
+  CHECK_THROWS_AS(layers::activation("linear 3"), UsageError);
 }

@@ -144,6 +144,11 @@ std::map<std::string, Build> builders_of_values() {
       {"gelu_slope", of(One{gelu_slope})},
       {"gelu_tanh", of(One{gelu_tanh})},
       {"silu", of(One{silu})},
+      {"softsign", of(One{softsign})},
+      {"selu", of(One{selu})},
+      {"mish", of(One{mish})},
+      {"hardsigmoid", of(One{hardsigmoid})},
+      {"hardswish", of(One{hardswish})},
       {"broadcast_to",
        [](Graph&, const Values& x, const Arguments& a) {
     return Values{broadcast_to(x.at(0), a.integers("shape"))};

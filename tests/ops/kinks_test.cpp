@@ -83,6 +83,13 @@ TEST_CASE("activations have PyTorch's slopes at their kinks") {
   slope([](Value x) { return softplus(x); }, {1 / (1 + std::exp(1)), 0.5, 1 / (1 + e)});
   slope([](Value x) { return gelu(x); }, {-0.08331547058768635, 0.5, 1.0833154705876864});
   slope([](Value x) { return silu(x); }, {0.07232948812851325, 0.5, 0.9276705118714869});
+  slope([](Value x) { return softsign(x); }, {0.25, 1, 0.25});
+  slope([](Value x) { return mish(x); }, {0.05921691912844647, 0.6, 1.0490362200997922});
+  constexpr double kScale = 1.0507009873554805;
+  constexpr double kAlpha = 1.6732632423543772;
+  slope([](Value x) { return selu(x); }, {kScale * kAlpha * e, kScale * kAlpha, kScale});
+  check_slope([](Value x) { return hardsigmoid(x); }, {-4, -3, 0, 3, 4}, {0, 0, 1.0 / 6, 0, 0});
+  check_slope([](Value x) { return hardswish(x); }, {-4, -3, 0, 3, 4}, {0, 0, 0.5, 1, 1});
   // Of the losses, the sum and not the mean.
   slope([](Value x) { return 3 * huber(x, 0.0 * x); }, {-1, 0, 1});
   slope([](Value x) { return 3 * mean_absolute_error(x, 0.0 * x); }, {-1, 0, 1});

@@ -210,6 +210,18 @@ def functions():
     for x in [usual, wide]:
         case("silu", [x], mapped(lambda v: v * sigmoid(v), x))
     case("silu", [reals([INF, NAN])], np.array([INF, NAN]))
+    function("softsign", lambda v: v / (1 + abs(v)), [NAN, NAN, NAN])
+    alpha, scale = mpf("1.6732632423543772848170429916717"), mpf("1.0507009873554804934193349852946")
+    function("selu", lambda v: scale * (v if v > 0 else alpha * mp.expm1(v)), [-alpha * scale, INF, NAN])
+    for x in [usual, wide]:
+        case("mish", [x], mapped(lambda v: v * mp.tanh(mp.log1p(mp.exp(v))), x))
+    case("mish", [reals([INF, NAN])], np.array([INF, NAN]))
+    around = reals([-3.5, -3, -2.5, -1, 0, 1, 2.5, 3, 3.5])
+    hardsigmoid = lambda v: min(max(v / 6 + mpf(0.5), mpf(0)), mpf(1))
+    function("hardsigmoid", hardsigmoid, [0, 1, NAN], domain=(usual, wide, around))
+    for x in [usual, wide, around]:
+        case("hardswish", [x], mapped(lambda v: v * hardsigmoid(v), x))
+    case("hardswish", [reals([INF, NAN])], np.array([INF, NAN]))
 
 
 # ── shape ────────────────────────────────────────────────────────────────────
