@@ -77,12 +77,10 @@ struct CsvOptions {
 ///          2, …) that do not fit what stands below. With known_names it is a header when it holds
 ///          one of them. Without a header the columns are called column1, column2, …
 /// kinds    a column is numeric when all its cells are numbers or missing, and text otherwise; but
-/// a
-///          column that is numeric save for a tenth of its cells, or for a single one, is an error
-///          that names the first such cell.
+///          a column that is numeric save for a tenth of its cells, or for a single one, is an
+///          error that names the first such cell.
 /// throws   FileError when the file cannot be read or is not UTF-8 text. DataError naming file,
-/// line
-///          and column for an empty file, no rows, a ragged or empty row, a stray quote, a
+///          line and column for an empty file, no rows, a ragged or empty row, a stray quote, a
 ///          duplicate name, a cell that is not a number, NaN or infinity.
 ///
 /// Example: Table table = read_csv("adult.csv", {.missing = {"?"}});
@@ -155,8 +153,7 @@ class Encoder {
   /// task    kAuto takes a text target, or one of at most 20 different whole numbers, for
   ///         classification and any other for regression.
   /// throws  UsageError for an unknown target or dropped column. DataError for no rows, one class,
-  /// a
-  ///         missing target, a number beyond float32 (naming line and column), or no feature at
+  ///         a missing target, a number beyond float32 (naming line and column), or no feature at
   ///         all; and one that names every column that is constant, empty, or text with more than
   ///         50 categories that are also more than half of the rows.
   static Encoder fit(const Table& table, std::span<const std::int64_t> rows,

@@ -17,7 +17,7 @@ namespace chainrule {
 
 // ── initial values ───────────────────────────────────────────────────────────
 
-/// How a weight gets its first values; fan_in and fan_out are the numbers of its inputs and
+/// How a weight gets its initial values; fan_in and fan_out are the numbers of its inputs and
 /// outputs.
 ///
 ///     constant:c          w = c                    (zeros, ones are short for 0 and 1)
@@ -243,7 +243,7 @@ struct ParameterInfo {
   std::int64_t fan_in = 1;
   std::int64_t fan_out = 1;
   bool trained = true;  // false for running statistics, which the graph updates by itself
-  std::vector<double> parts = {};  // first values of equal parts (a bias's gates), when not empty
+  std::vector<double> parts = {};  // initial values of equal parts (a bias's gates), when not empty
 };
 
 /// One layer of a network, nested or not.
@@ -324,7 +324,7 @@ class Sequential {
 /// batches of 32 rows, with or without a prefix: a parameter of the graph, but of no model.
 bool is_recurrent_state(std::string_view parameter);
 
-/// First values for every parameter, f32. Each number depends on the seed, the parameter's place in
+/// Initial values for every parameter, f32. Each number depends on the seed, the parameter's place in
 /// the list and its own position, never on an order or on threads.
 ///
 /// A weight without a stated initialiser gets he_normal when a ReLU-like layer follows (relu,

@@ -49,8 +49,7 @@ struct TrainingData {
 /// a share of each; the end of a text; the test files of images. "-" is standard input.
 ///
 /// throws  UsageError for a path that is neither a file nor a built-in, with the nearest name, for
-/// a
-///         target that is not said, and for options that do not belong to data of that kind;
+///         a target that is not said, and for options that do not belong to data of that kind;
 ///         FileError and DataError as the readers do (data.h, images.h, text.h).
 ///
 /// Example:  const TrainingData data = open_data("people.csv", {.target = "income"});

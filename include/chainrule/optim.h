@@ -57,6 +57,8 @@ class Optimizer {
   ///
   /// Example:  Optimizer::parse("sgd momentum=0.9 nesterov")
   static Optimizer parse(std::string_view text);
+  /// The names that parse knows, sorted.
+  static std::vector<std::string> names();
   const std::string& to_text() const { return phrase_.text; }
   const Phrase& phrase() const { return phrase_; }
 

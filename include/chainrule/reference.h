@@ -25,8 +25,7 @@ class Evaluation {
   ///
   /// `feed` holds a tensor for each input and parameter, of any dtype, in the graph's shapes.
   /// throws  UsageError for a missing name; ShapeError for a wrong shape, naming both; DataError
-  /// for
-  ///         an index or label out of range.
+  ///         for an index or label out of range.
   ///
   /// Example:  double l = Evaluation(graph, {{"x", x}, {"w", w}}).scalar(loss);
   Evaluation(const Graph& graph, const TensorMap& feed, Precision precision = Precision::kFloat64);

@@ -12,9 +12,8 @@ namespace chainrule {
 /// dropped.
 ///
 /// ensures  the same inputs, parameters, output names and updates; user names stay with their
-/// values;
-///          every value equal up to rounding (and, for cross_entropy of a softmax, up to its
-///          epsilon).
+///          values; every value equal up to rounding (and, for cross_entropy of a softmax, up to
+///          its epsilon).
 ///
 /// Example:  std::cout << to_text(*simplify(graph));
 std::unique_ptr<Graph> simplify(const Graph& graph);

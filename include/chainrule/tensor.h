@@ -14,7 +14,9 @@ namespace chainrule {
 /// The extent of each axis, outermost first. {} is a scalar.
 using Shape = std::vector<std::int64_t>;
 
-/// The product of all extents, 1 for a scalar. throws  ShapeError below 0, and beyond 2⁴³ elements.
+/// The product of all extents, 1 for a scalar.
+///
+/// throws  ShapeError for an extent below 0, and for more than 2⁴³ elements.
 std::int64_t element_count(const Shape& shape);
 
 /// "[32, 784]"; "[]" for a scalar.

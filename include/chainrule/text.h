@@ -83,8 +83,7 @@ std::vector<std::string> characters_of(std::span<const std::string> words, char 
 ///
 /// x: [N, context] i32    labels: [N]    classes: the vocabulary
 /// throws  UsageError for a context below 1; DataError naming the word with a character that is
-/// none
-///         of the vocabulary.
+///         none of the vocabulary.
 /// Source: Bengio et al., 2003, in the form of Karpathy's makemore.
 Dataset word_contexts(std::span<const std::string> words,
                       const std::vector<std::string>& vocabulary, std::int64_t context);

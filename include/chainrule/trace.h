@@ -101,8 +101,10 @@ struct TraceOptions {
 /// weights. What several formulas share and nobody named is called u1, u2, …
 ///
 /// `parameters` are named as in the model file. States of the optimiser are taken from there, and
-/// are zero where they are not. requires  batch has at least one row. throws    ShapeError naming
-/// the layer when network and batch do not fit; UsageError for a missing
+/// are zero where they are not.
+///
+/// requires  batch has at least one row.
+/// throws    ShapeError naming the layer when network and batch do not fit; UsageError for a missing
 ///           parameter.
 ///
 /// Example:  Trace step = trace(network, initialize(network, {4}, 0), batch);

@@ -52,11 +52,13 @@ struct StepOptions {
 /// lengths (conv1d, pooling, flatten, batch_norm, group_norm) are refused while the steps are
 /// there. A recurrent layer without `sequence` uses them up: whatever a reshape behind it makes of
 /// its states are no steps, all of it counts, and another recurrent layer goes over all of it. A
-/// run throws DataError for a length that is not in 0 … T. throws  ShapeError when the network does
-/// not give one output a class, and for lengths where
+/// run throws DataError for a length that is not in 0 … T.
+///
+/// throws  ShapeError when the network does not give one output per class, and for lengths where
 ///         there is no T or a layer would mix padding in; UsageError for label smoothing without
-///         classes, for mixup of whole numbers or with lengths, and for lengths of steps
-///         that are the network's outputs themselves.
+///         classes, for mixup of whole numbers or with lengths, for lengths of steps that are the
+///         network's outputs themselves, for a frozen layer that does not exist, and when every
+///         layer with weights is frozen.
 ///
 /// Example:  Program step(*training_step(model, {32, 784}, 10), parameters, {.guard = "loss"});
 std::unique_ptr<Graph> training_step(const Sequential& model, const Shape& input,
@@ -182,7 +184,7 @@ struct FitResult {
   Metrics validation;  // rows = 0 without validation data
 };
 
-/// Trains `model` on `train`, changing `parameters`, which gets first values for what it lacks.
+/// Trains `model` on `train`, changing `parameters`, which gets initial values for what it lacks.
 ///
 /// Sequences of different lengths are padded to one, and Dataset::lengths says where each ends:
 /// then nothing of the padding enters the result (see training_step).

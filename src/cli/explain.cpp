@@ -65,7 +65,7 @@ Command explain_command() {
                              .help = "Show the parameters and the loss after the step too"});
   command.options.push_back({.name = "--html",
                              .value = &options->html,
-                             .help = "Write the step as a page to this file instead"});
+                             .help = "Write the step as an HTML page to this file instead"});
   return command;
 }
 

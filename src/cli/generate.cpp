@@ -143,31 +143,32 @@ void generate(const GenerateOptions& options) {
 
 Command generate_command() {
   const auto options = std::make_shared<GenerateOptions>();
-  return {.name = "generate",
-          .summary = "Let a model of characters write",
-          .options =
-              {{.name = "model", .value = &options->model, .help = "Model file", .required = true},
-               {.name = "--prompt", .value = &options->prompt, .help = "Text to go on from"},
-               {.name = "--length",
-                .value = &options->length,
-                .help = "Characters to write (a model of texts)",
-                .range = between(1, 10000000),
-                .shows_default = true},
-               {.name = "--words",
-                .value = &options->words,
-                .help = "Words to write (a model of words)",
-                .range = between(1, 10000000),
-                .shows_default = true},
-               {.name = "--temperature",
-                .value = &options->temperature,
-                .help = "Below 1 the likely becomes likelier; 0 takes the likeliest each time",
-                .range = between(0, 100),
-                .shows_default = true},
-               {.name = "--seed",
-                .value = &options->seed,
-                .help = "Of the draws",
-                .shows_default = true}},
-          .run = [options](Arguments&) { generate(*options); }};
+  return {
+      .name = "generate",
+      .summary = "Generate text with a model of characters",
+      .options =
+          {{.name = "model", .value = &options->model, .help = "Model file", .required = true},
+           {.name = "--prompt", .value = &options->prompt, .help = "Text to continue"},
+           {.name = "--length",
+            .value = &options->length,
+            .help = "Characters to generate (a model of texts)",
+            .range = between(1, 10000000),
+            .shows_default = true},
+           {.name = "--words",
+            .value = &options->words,
+            .help = "Words to generate (a model of words)",
+            .range = between(1, 10000000),
+            .shows_default = true},
+           {.name = "--temperature",
+            .value = &options->temperature,
+            .help = "Sampling temperature; below 1 more predictable, 0 always takes the likeliest",
+            .range = between(0, 100),
+            .shows_default = true},
+           {.name = "--seed",
+            .value = &options->seed,
+            .help = "Random seed of the sampling",
+            .shows_default = true}},
+      .run = [options](Arguments&) { generate(*options); }};
 }
 
 }  // namespace chainrule::cli

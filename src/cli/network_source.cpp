@@ -149,10 +149,10 @@ std::vector<Option> network_options(NetworkOptions& options) {
        .value = &options.network,
        .help = "Layers, as \"linear 4, tanh, linear 3\"; a TOML file with these options as keys; "
                "or a model file (*.safetensors)"},
-      {.name = "--model", .value = &options.model, .help = "Layers, in the place of NETWORK"},
+      {.name = "--model", .value = &options.model, .help = "Layers, instead of NETWORK"},
       {.name = "--data",
        .value = &options.table.data,
-       .help = "CSV file, or a built-in data set (default: random rows)"}};
+       .help = "CSV file, built-in data set, or folder of images (default: random rows)"}};
   append(list, table_options(options.table));
   append(list,
          {{.name = "--rows",
@@ -170,12 +170,12 @@ std::vector<Option> network_options(NetworkOptions& options) {
            .range = between(0, 1000000)},
           {.name = "--init",
            .value = &options.init,
-           .help = "First weights: he_normal, xavier_uniform, normal:0.01, … (default: by "
+           .help = "Weight initialization: he_normal, xavier_uniform, normal:0.01, … (default: by "
                    "layer)"}});
   append(list, update_options(options.update));
   append(list, {{.name = "--seed",
                  .value = &options.seed,
-                 .help = "Of the first weights, random rows and dropout",
+                 .help = "Random seed (initial weights, random rows, dropout)",
                  .shows_default = true},
                 threads_option(options.threads)});
   return list;
@@ -210,7 +210,7 @@ NetworkSource read_network(Arguments& arguments, NetworkOptions& options) {
     init = parsed("--init", [&] { return Initializer::parse(options.init); });
   source.parameters = initialize(source.network, source.input, options.seed, init);
   source.weights = init ? fmt::format("{}, seed {}", init->to_text(), options.seed)
-                        : fmt::format("first values by seed {}", options.seed);
+                        : fmt::format("initial values, seed {}", options.seed);
   return source;
 }
 

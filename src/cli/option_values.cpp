@@ -10,7 +10,7 @@ namespace chainrule::cli {
 Option threads_option(int& threads) {
   return {.name = "--threads",
           .value = &threads,
-          .help = "Threads; 0 is one a core",
+          .help = "Number of threads; 0 is one per core",
           .range = between(0, 1024),
           .shows_default = true};
 }
@@ -81,8 +81,8 @@ DataOptions data_options_of(const TableOptions& options) {
 std::vector<Option> update_options(UpdateOptions& options) {
   return {{.name = "--optimizer",
            .value = &options.optimizer,
-           .help = "adadelta, adagrad, adam, adamw, lbfgs, lion, muon, nadam, rmsprop or sgd, with "
-                   "options as in \"sgd momentum=0.9 nesterov\" or \"adamw ema=0.999\"",
+           .help = joined(Optimizer::names(), ", ") +
+                   "; with options as in \"sgd momentum=0.9 nesterov\" or \"adamw ema=0.999\"",
            .shows_default = true},
           {.name = "--lr",
            .value = &options.lr,
@@ -90,15 +90,15 @@ std::vector<Option> update_options(UpdateOptions& options) {
            .range = above(0)},
           {.name = "--clip-norm",
            .value = &options.clip.norm,
-           .help = "Largest norm of all gradients together",
+           .help = "Clip the gradients to this global norm",
            .range = above(0)},
           {.name = "--clip-value",
            .value = &options.clip.value,
-           .help = "Largest element of a gradient",
+           .help = "Clip each element of the gradients to this absolute value",
            .range = above(0)},
           {.name = "--weight-decay",
            .value = &options.weight_decay,
-           .help = "Pull of the weights towards 0",
+           .help = "Weight decay: an L2 penalty, or decoupled for adamw, lion and muon",
            .range = at_least(0)}};
 }
 

@@ -13,8 +13,7 @@ namespace chainrule {
 /// rest is left out.
 ///
 /// throws  FileError naming `path` for a file that is cut short, whose checksum or size is wrong,
-/// or
-///         that goes on behind its end. MemoryError.
+///         or that goes on behind its end. MemoryError.
 std::string gunzip(std::string_view bytes, const std::string& path,
                    const std::function<std::uint64_t(std::string_view)>& most);
 

@@ -1,4 +1,4 @@
-// First values of weights. Every number comes from the counter-based generator at (seed, parameter,
+// Initial values of weights. Every number comes from the counter-based generator at (seed, parameter,
 // step 0, position); training steps count from 1, so dropout never sees the same numbers.
 #include <algorithm>
 #include <cmath>

@@ -18,7 +18,7 @@ void check_activation(std::string_view word) {
 
 // What a layer does with one direction of one of its levels.
 struct Cell {
-  std::vector<double> gates;  // first values of the bias's parts, one for each gate
+  std::vector<double> gates;  // initial values of the bias's parts, one for each gate
   bool recurrent_bias = false;
   bool has_cell = false;  // a second state
 };

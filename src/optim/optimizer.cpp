@@ -297,6 +297,12 @@ std::vector<Value> clipped(std::vector<Value> gradients, const Clip& clip) {
 
 }  // namespace
 
+std::vector<std::string> Optimizer::names() {
+  std::vector<std::string> names;
+  for (const OptimizerKind& kind : optimizer_kinds()) names.emplace_back(kind.rule.name);
+  return names;
+}
+
 Optimizer Optimizer::parse(std::string_view text) {
   std::vector<PhraseRule> rules;
   for (const OptimizerKind& kind : optimizer_kinds()) rules.push_back(kind.rule);

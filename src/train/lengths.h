@@ -29,8 +29,7 @@ struct Lengths {
 Lengths declare_lengths(Graph& graph, const Shape& input);
 
 /// throws  ShapeError when there is not one i32 length for each of `rows` of steps; DataError
-/// naming
-///         the first that is not in 1 … steps.
+///         naming the first that is not in 1 … steps.
 void check_lengths(const Tensor& lengths, const Tensor& x);
 
 /// How many targets of a row count: as many as it has, or, where the network gives an output for

@@ -70,8 +70,7 @@ class ConvolutionPlan final : public BandedPlan {
  public:
   /// x: [B, H, W, C]; y: [B, OH, OW, O].
   /// requires  the sizes fit; dilation[1] = 1; with gradient, stride 1 and `window` that of the
-  /// turned
-  ///           convolution.
+  ///           turned convolution.
   ConvolutionPlan(const Shape& x, const Shape& y, const Window& window, bool gradient);
 
   std::size_t scratch_bytes() const override;

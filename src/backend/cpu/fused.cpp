@@ -435,7 +435,7 @@ InstructionPtr lower_fused(const Binding& binding) {
   return matmul == nullptr ? lower_chain(binding) : lower_product_chain(binding, *matmul);
 }
 
-// A matrix product that nothing finishes, with leading batch axes.
+// A matrix product without a fused epilogue, with leading batch axes.
 InstructionPtr lower_matmul(const Binding& binding) {
   const MatmulPlan plan(matmul_shape(binding.node));
   const MatmulShape shape = plan.shape();

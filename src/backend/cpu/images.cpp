@@ -1,4 +1,4 @@
-// The instructions for images: convolutions that nothing finishes, the gradient of their weights,
+// The instructions for images: convolutions without a fused epilogue, the gradient of their weights,
 // pooling, unfold and fold. Work is cut by images, or slice by slice of the batch (slices.h).
 #include <algorithm>
 
@@ -14,7 +14,7 @@ namespace {
 
 bool is_direct(const Node& node) { return window_of(node).dilation[1] == 1; }
 
-// A convolution that nothing finishes, into its place.
+// A convolution without a fused epilogue, into its place.
 class Convolution final : public Sliced {
  public:
   explicit Convolution(const Binding& binding)

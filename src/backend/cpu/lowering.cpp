@@ -198,7 +198,7 @@ class Lowering {
     return v;
   }
 
-  // Whether only a group's own steps read v, example by example: then it is nowhere as a whole.
+  // Whether only a group's own steps read v, example by example: then it is never materialised.
   bool lives_within(const SliceGroup& group, const Value& v) const {
     if (group.end - group.begin < 2 || kept_.contains(key(v)) || next_of_.contains(key(v))) {
       return false;

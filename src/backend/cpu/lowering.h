@@ -39,8 +39,7 @@ struct Code {
 /// all have at most sixteen numbers becomes a TinyProgram.
 ///
 /// throws  UsageError when a parameter is missing; ShapeError when one has another shape; Error
-/// when
-///         an op has neither kernel nor expansion.
+///         when an op has neither kernel nor expansion.
 Code lower(const Graph& graph, const std::shared_ptr<Parameters>& parameters, bool tiny = true);
 
 }  // namespace chainrule::cpu
