@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "backend/cpu/random.h"
+#include "backend/cpu/kernels/random.h"
 #include "chainrule/tensor.h"
 
 namespace chainrule::bench {

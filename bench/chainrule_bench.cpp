@@ -13,7 +13,7 @@
 #include <string>
 #include <vector>
 
-#include "backend/cpu/peak.h"
+#include "backend/cpu/simd/peak.h"
 #include "chainrule/error.h"
 #include "chainrule/program.h"
 #include "chainrule/safetensors.h"
@@ -63,7 +63,7 @@ Options parse(int count, char** arguments) {
 // A program that walks through the batches in turn.
 class Trainer {
  public:
-  Trainer(const bench::Workload& workload, std::shared_ptr<cpu::ThreadPool> pool)
+  Trainer(const bench::Workload& workload, std::shared_ptr<ThreadPool> pool)
       : workload_(workload),
         program_(*workload.graph, parameters_of(workload), {std::move(pool), "loss"}),
         step_(program_.input<float>("step").data()),
@@ -126,7 +126,7 @@ double quantile(std::vector<double>& sorted, double q) {
 
 nlohmann::ordered_json run(const Options& options, double main_start, double cpu_before_main) {
   const bench::Workload workload = bench::make_workload(options.workload);
-  const std::shared_ptr<cpu::ThreadPool> pool = make_thread_pool(options.threads);
+  const std::shared_ptr<ThreadPool> pool = make_thread_pool(options.threads);
   Trainer trainer(workload, pool);
 
   trainer.step();

@@ -70,7 +70,7 @@ struct Model {
   // ── use ────────────────────────────────────────────────────────────────────
 
   /// The network with these weights, compiled: what to keep where it is applied again and again.
-  Predictor predictor(std::shared_ptr<cpu::ThreadPool> threads = nullptr) const;
+  Predictor predictor(std::shared_ptr<ThreadPool> threads = nullptr) const;
 
   /// The network's outputs for encoded rows.  x: [rows, …]  → [rows, outputs…]
   ///
@@ -90,7 +90,7 @@ struct Model {
   ///
   /// throws  what Encoder::encode throws; DataError naming a row whose output is not finite.
   Metrics evaluate(const Table& table) const;
-  Metrics evaluate(const Dataset& data, std::shared_ptr<cpu::ThreadPool> threads = nullptr) const;
+  Metrics evaluate(const Dataset& data, std::shared_ptr<ThreadPool> threads = nullptr) const;
 
   /// A table: each layer with its output's shape and its number of parameters.
   std::string summary() const { return network.summary(input); }

@@ -13,9 +13,7 @@
 
 namespace chainrule {
 
-namespace cpu {
 class ThreadPool;
-}
 
 /// The values that outlive a step, by name: weights, moments, running statistics. Several programs
 /// may be bound to the same Parameters: a training step, an evaluation, the last short batch.
@@ -45,10 +43,10 @@ class Parameters {
 /// Any number of programs may use them, also at the same time from several threads: a program that
 /// finds them at work for another runs on its caller's thread alone, with the same bits.
 /// throws  UsageError when threads is negative or above 1024.
-std::shared_ptr<cpu::ThreadPool> make_thread_pool(int threads = 0);
+std::shared_ptr<ThreadPool> make_thread_pool(int threads = 0);
 
 /// How many threads there are, the caller's included.
-int thread_count(const cpu::ThreadPool& threads);
+int thread_count(const ThreadPool& threads);
 
 /// The instruction set that programs run on: "avx512", "avx2", "sse4", "neon" or "plain". The best
 /// that the machine has, unless the environment variable CHAINRULE_SIMD names another.
@@ -59,7 +57,7 @@ int thread_count(const cpu::ThreadPool& threads);
 std::string instruction_set();
 
 struct CompileOptions {
-  std::shared_ptr<cpu::ThreadPool> threads;  // none: the caller's thread alone
+  std::shared_ptr<ThreadPool> threads;  // none: the caller's thread alone
   std::string guard;  // an output, usually "loss", that must be finite before any update happens
   bool tiny = true;   // run graphs of arrays of up to sixteen numbers in registers
 };

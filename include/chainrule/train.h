@@ -105,7 +105,7 @@ class Predictor {
   /// `input` is the shape of one example.
   Predictor(const Sequential& model, const Shape& input,
             const std::shared_ptr<Parameters>& parameters,
-            std::shared_ptr<cpu::ThreadPool> threads = nullptr);
+            std::shared_ptr<ThreadPool> threads = nullptr);
   Predictor(Predictor&&) noexcept;
   Predictor& operator=(Predictor&&) noexcept;
   ~Predictor();
@@ -126,7 +126,7 @@ class Predictor {
   Shape input_;
   Shape output_;
   std::shared_ptr<Parameters> parameters_;
-  std::shared_ptr<cpu::ThreadPool> threads_;
+  std::shared_ptr<ThreadPool> threads_;
   std::unique_ptr<Idle> idle_;
 };
 
@@ -155,7 +155,7 @@ struct FitOptions {
   std::optional<Initializer> init = {};
   std::uint64_t seed = 0;  // of the first weights, the order of rows, dropout, mixup, augmentation
   int threads = 0;         // 0: one a core
-  std::shared_ptr<cpu::ThreadPool> pool = {};  // what to run on instead of such threads
+  std::shared_ptr<ThreadPool> pool = {};  // what to run on instead of such threads
   /// Numbers of layers, from 1, whose weights stay as they are; of a layer that holds layers, all.
   /// Dropout and batch normalisation in them go on as in any training.
   std::vector<std::size_t> frozen = {};

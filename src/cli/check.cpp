@@ -12,7 +12,7 @@
 #include "cli/network_source.h"
 #include "cli/numpy_options.h"
 #include "cli/source.h"
-#include "explain/text_table.h"
+#include "notation/text_table.h"
 
 namespace chainrule::cli {
 namespace {

@@ -25,8 +25,8 @@ Model read_model(const std::string& path) {
   return model;
 }
 
-Tensor apply_model(const Model& model, const Tensor& x,
-                   const std::shared_ptr<cpu::ThreadPool>& threads, const std::string& source) {
+Tensor apply_model(const Model& model, const Tensor& x, const std::shared_ptr<ThreadPool>& threads,
+                   const std::string& source) {
   return stage("applying the model to " + source, [&] {
     Tensor y = model.predictor(threads)(x);
     try {

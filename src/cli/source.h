@@ -16,7 +16,7 @@ Model read_model(const std::string& path);
 /// The network's outputs for the encoded rows of `source`.
 ///
 /// throws  DataError naming the row whose output is not finite.
-Tensor apply_model(const Model& model, const Tensor& x,
-                   const std::shared_ptr<cpu::ThreadPool>& threads, const std::string& source);
+Tensor apply_model(const Model& model, const Tensor& x, const std::shared_ptr<ThreadPool>& threads,
+                   const std::string& source);
 
 }  // namespace chainrule::cli

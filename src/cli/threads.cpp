@@ -6,8 +6,8 @@
 
 namespace chainrule::cli {
 
-std::shared_ptr<cpu::ThreadPool> threads_for(int wanted) {
-  std::shared_ptr<cpu::ThreadPool> threads = make_thread_pool(wanted);
+std::shared_ptr<ThreadPool> threads_for(int wanted) {
+  std::shared_ptr<ThreadPool> threads = make_thread_pool(wanted);
   const int cores = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
   const int expected = wanted == 0 ? cores : wanted;
   const int given = thread_count(*threads);

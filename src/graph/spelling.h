@@ -1,5 +1,5 @@
 // How an op is written down: a pattern with places for its inputs, and how tightly what it makes
-// binds. Each op's block holds its spellings; src/explain/notation.cpp puts them into each other.
+// binds. Each op's block holds its spellings; src/notation/notation.cpp puts them into each other.
 #pragma once
 
 #include <concepts>

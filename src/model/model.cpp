@@ -147,7 +147,7 @@ FitResult Model::fit(const TrainingData& data, const FitOptions& options,
 
 // ── use ──────────────────────────────────────────────────────────────────────
 
-Predictor Model::predictor(std::shared_ptr<cpu::ThreadPool> threads) const {
+Predictor Model::predictor(std::shared_ptr<ThreadPool> threads) const {
   return {network, input, parameters_of(parameters), std::move(threads)};
 }
 
@@ -186,7 +186,7 @@ Metrics Model::evaluate(const Table& table) const {
   return evaluate(encoder.encode(table, all_rows(table.rows())));
 }
 
-Metrics Model::evaluate(const Dataset& data, std::shared_ptr<cpu::ThreadPool> threads) const {
+Metrics Model::evaluate(const Dataset& data, std::shared_ptr<ThreadPool> threads) const {
   const Tensor outputs = predictor(std::move(threads))(data.x, data.lengths);
   require_finite_outputs(outputs);
   return in_own_units(measure(network, outputs, data), encoder);

@@ -53,7 +53,7 @@ struct Step {
       : rows(input[0]), graph(training_step(model, input, classes, options)) {}
 
   void compile(const std::shared_ptr<Parameters>& parameters,
-               const std::shared_ptr<cpu::ThreadPool>& threads) {
+               const std::shared_ptr<ThreadPool>& threads) {
     program.emplace(*graph, parameters, CompileOptions{.threads = threads, .guard = "loss"});
   }
 
@@ -312,7 +312,7 @@ class Training {
   const Dataset& train_;
   const Dataset* validation_;
   const FitOptions& options_;
-  std::shared_ptr<cpu::ThreadPool> threads_;
+  std::shared_ptr<ThreadPool> threads_;
   Batches batches_;
   double rate_;
   Loader loader_;

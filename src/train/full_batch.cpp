@@ -52,7 +52,7 @@ struct Piece {
 class WholeLoss {
  public:
   WholeLoss(const Sequential& model, std::shared_ptr<Parameters> parameters, const Dataset& data,
-            const FitOptions& options, const std::shared_ptr<cpu::ThreadPool>& threads)
+            const FitOptions& options, const std::shared_ptr<ThreadPool>& threads)
       : parameters_(std::move(parameters)),
         data_(data),
         optimizer_(options.optimizer),
@@ -179,7 +179,7 @@ FitResult fit_full_batch(const Sequential& model, const std::shared_ptr<Paramete
   const auto seconds = [&] {
     return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
   };
-  const std::shared_ptr<cpu::ThreadPool> threads =
+  const std::shared_ptr<ThreadPool> threads =
       options.pool ? options.pool : make_thread_pool(options.threads);
   WholeLoss loss(model, parameters, train, options, threads);
   const Shape example(train.x.shape().begin() + 1, train.x.shape().end());

@@ -97,7 +97,7 @@ struct Predictor::Idle {
 
 Predictor::Predictor(const Sequential& model, const Shape& input,
                      const std::shared_ptr<Parameters>& parameters,
-                     std::shared_ptr<cpu::ThreadPool> threads)
+                     std::shared_ptr<ThreadPool> threads)
     : model_(model),
       input_(input),
       output_(model.output_shape(input)),

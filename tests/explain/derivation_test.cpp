@@ -14,9 +14,9 @@
 #include "chainrule/reference.h"
 #include "chainrule/simplify.h"
 #include "explain/example_graphs.h"
-#include "explain/math_text.h"
-#include "explain/notation.h"
 #include "explain/python.h"
+#include "notation/math_text.h"
+#include "notation/notation.h"
 #include "support/places.h"
 
 using namespace chainrule;

@@ -7,7 +7,7 @@
 
 #include "chainrule/error.h"
 #include "explain/c_testing.h"
-#include "explain/training_step.h"
+#include "explain/derive/training_step.h"
 #include "support/places.h"
 
 using namespace chainrule;

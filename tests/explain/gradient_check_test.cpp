@@ -9,8 +9,8 @@
 #include "chainrule/ops.h"
 #include "chainrule/random.h"
 #include "chainrule/train.h"
-#include "explain/network_check.h"
-#include "explain/rounding.h"
+#include "explain/verify/network_check.h"
+#include "explain/verify/rounding.h"
 #include "graph/op.h"
 #include "ops/activations.h"
 

@@ -1,6 +1,6 @@
 // Every op in every notation: the NumPy form of its samples is run by Python and compared with the
 // reference, the LaTeX form is well-formed.
-#include "explain/notation.h"
+#include "notation/notation.h"
 
 #include <doctest/doctest.h>
 

@@ -55,6 +55,16 @@ class CheckLayers(unittest.TestCase):
         self.assert_caught({"src/base/climb.cpp": "#include <chainrule/graph.h>\n"},
                            "base may not include chainrule/graph.h")
 
+    def test_a_room_that_includes_a_room_above_it(self):
+        self.assert_caught({"src/numpy/parse/climb.h": '#include "numpy/eval/tape.h"\n',
+                            "src/numpy/eval/tape.h": "\n"},
+                           "numpy/parse may not include numpy/eval/tape.h: numpy/eval is a floor above it")
+        self.assertEqual(self.check({"src/numpy/parse/token.h": "\n",
+                                     "src/numpy/eval/tape.h": '#include "numpy/parse/token.h"\n'}), (0, ""))
+
+    def test_a_file_beside_the_rooms(self):
+        self.assert_caught({"src/numpy/lost.h": "\n"}, "src/numpy/lost.h:1", "belongs to no floor")
+
     def test_a_climb_by_a_relative_path(self):
         self.assert_caught({"src/base/climb.cpp": '#include "../graph/graph.cpp"\n'},
                            "base may not include ../graph/graph.cpp")

@@ -5,7 +5,7 @@
 #include <cmath>
 #include <random>
 
-#include "backend/cpu/lowering.h"
+#include "backend/cpu/program/lowering.h"
 #include "chainrule/attention.h"
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"

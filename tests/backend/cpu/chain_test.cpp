@@ -1,6 +1,6 @@
 // Chains: random programs against a scalar evaluation that they must equal bit for bit, in place,
 // cut anywhere, on rectangles, and for every function.
-#include "backend/cpu/chain.h"
+#include "backend/cpu/kernels/chain.h"
 
 #include <algorithm>
 #include <memory>

@@ -1,5 +1,5 @@
 // Which instruction sets a name leaves to choose from; tests/cli/cli_test.py sets the variable.
-#include "backend/cpu/instruction_set.h"
+#include "backend/cpu/simd/instruction_set.h"
 
 #include <doctest/doctest.h>
 #include <hwy/targets.h>

@@ -3,8 +3,8 @@
 #include <functional>
 #include <numbers>
 
-#include "backend/cpu/chain.h"
 #include "backend/cpu/kernel_testing.h"
+#include "backend/cpu/kernels/chain.h"
 
 using namespace chainrule;
 using namespace chainrule::cpu;

@@ -1,4 +1,4 @@
-#include "backend/cpu/matmul.h"
+#include "backend/cpu/kernels/matmul.h"
 
 #include <doctest/doctest.h>
 #include <hwy/targets.h>
@@ -11,15 +11,15 @@
 #include <string>
 #include <vector>
 
-#include "backend/cpu/peak.h"
-#include "backend/cpu/thread_pool.h"
+#include "backend/cpu/simd/peak.h"
+#include "backend/threads/thread_pool.h"
 #include "base/philox.h"
 
 using chainrule::PhiloxStream;
+using chainrule::ThreadPool;
 using chainrule::cpu::MatmulPlan;
 using chainrule::cpu::MatmulShape;
 using chainrule::cpu::Rectangle;
-using chainrule::cpu::ThreadPool;
 
 namespace {
 

@@ -1,11 +1,11 @@
 // Strided copies against an index walk, rows by index, and random numbers against their scalar
 // form.
-#include "backend/cpu/move.h"
+#include "backend/cpu/kernels/move.h"
 
 #include <vector>
 
 #include "backend/cpu/kernel_testing.h"
-#include "backend/cpu/random.h"
+#include "backend/cpu/kernels/random.h"
 #include "chainrule/error.h"
 
 using namespace chainrule;

@@ -1,4 +1,4 @@
-#include "backend/cpu/onednn.h"
+#include "backend/cpu/kernels/onednn.h"
 
 #include <doctest/doctest.h>
 
@@ -8,7 +8,7 @@
 #include <limits>
 #include <vector>
 
-#include "backend/cpu/thread_pool.h"
+#include "backend/threads/thread_pool.h"
 #include "base/philox.h"
 
 using namespace chainrule::cpu;
@@ -29,7 +29,7 @@ void compare(Product product) {
     b[i] = static_cast<float>(random.uniform(i + a.size()));
   std::vector<std::vector<float>> results(
       4, std::vector<float>(kM * kN, std::numeric_limits<float>::quiet_NaN()));
-  ThreadPool pool(2);
+  chainrule::ThreadPool pool(2);
   pool.run(4, [&](std::int64_t t, int) {
     const bool ta = t % 2 == 1;
     const bool tb = t >= 2;

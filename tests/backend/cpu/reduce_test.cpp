@@ -1,8 +1,8 @@
 // Reductions against double-precision loops, and the same bits however the work is split.
-#include "backend/cpu/reduce.h"
+#include "backend/cpu/kernels/reduce.h"
 
 #include "backend/cpu/kernel_testing.h"
-#include "backend/cpu/moments.h"
+#include "backend/cpu/kernels/moments.h"
 
 using namespace chainrule::cpu;
 

@@ -1,5 +1,5 @@
 // Softmax, cross-entropy and their gradients against double-precision loops.
-#include "backend/cpu/softmax.h"
+#include "backend/cpu/kernels/softmax.h"
 
 #include <vector>
 

@@ -1,4 +1,4 @@
-#include "backend/cpu/thread_pool.h"
+#include "backend/threads/thread_pool.h"
 
 #include <doctest/doctest.h>
 
@@ -15,8 +15,8 @@
 
 #include "chainrule/error.h"
 
+using chainrule::ThreadPool;
 using chainrule::UsageError;
-using chainrule::cpu::ThreadPool;
 
 TEST_CASE("every chunk runs once, whatever the numbers of chunks and threads") {
   for (const int threads : {1, 2, 5}) {

@@ -1,6 +1,6 @@
 // Tiny programs: a whole training step in registers against the reference, on every instruction
 // set, with the guard, the label check and bound inputs of any other program.
-#include "backend/cpu/tiny.h"
+#include "backend/cpu/program/tiny.h"
 
 #include <doctest/doctest.h>
 

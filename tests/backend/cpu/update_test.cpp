@@ -1,6 +1,6 @@
 // Every update rule against its formula in double precision, over several steps; ranges,
 // rectangles and splits.
-#include "backend/cpu/update.h"
+#include "backend/cpu/kernels/update.h"
 
 #include <array>
 #include <functional>

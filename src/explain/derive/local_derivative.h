@@ -1,0 +1,52 @@
+// The derivative of one named value by another that it is made of, in pieces that a person can
+// follow.
+#pragma once
+
+#include <map>
+#include <string>
+#include <utility>
+
+#include "chainrule/derivation.h"
+#include "chainrule/graph.h"
+#include "notation/notation.h"
+
+namespace chainrule {
+
+using ValueKey = std::pair<std::int64_t, std::size_t>;
+inline ValueKey key(const Value& v) { return {v.node().id, v.index()}; }
+
+/// A value in a notation: by its name, unless that is `own` or there is none, and else its formula.
+std::string written(const Value& v, Notation notation, const std::string& own);
+/// The same as mathematics.
+MathText in_mathematics(const Value& v, const std::string& own);
+
+/// "∂above/∂below".
+std::string fraction(const std::string& above, const std::string& below);
+
+/// A copy of those parts of a graph that compute some values, onto another graph.
+class Copy {
+ public:
+  explicit Copy(Graph& target) : target_(target) {}
+
+  /// Lets constants with a name be symbols: the m of 1/m.
+  void name_constants() { constants_are_symbols_ = true; }
+  /// What stands for `from` in the copy.
+  void put(const Value& from, const Value& to) { copied_[key(from)] = to; }
+  /// The copy of v, in the node order of the original, so that sums keep theirs.
+  Value operator()(const Value& v);
+
+ private:
+  void copy(const Node& node);
+
+  Graph& target_;
+  std::map<ValueKey, Value> copied_;
+  bool constants_are_symbols_ = false;
+};
+
+/// Adds to `term` the local derivatives between `v` and `reader`, from the reader inwards, and the
+/// reasons that the ops in between give.
+///
+/// requires  no named values lie between the two.
+void add_local(const Value& v, const Value& reader, ChainTerm& term);
+
+}  // namespace chainrule
