@@ -6,6 +6,7 @@
 #include <deque>
 #include <initializer_list>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -91,6 +92,11 @@ struct Node {
 /// True when `value` is computed by the op of that name.
 bool is(const Value& value, std::string_view op);
 bool is(const Node& node, std::string_view op);
+
+/// The number that a constant is; nothing for any other value.
+///
+/// Example:  if (constant_value(x) == 0) …
+std::optional<double> constant_value(const Value& value);
 
 /// A list of nodes in the order in which they can be computed, with named inputs, parameters
 /// (values that outlive a step: weights, moments, running statistics), outputs and updates.

@@ -12,12 +12,10 @@
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "graph/op.h"
+#include "graph/value_map.h"
 
 namespace chainrule {
 namespace {
-
-using Key = std::pair<std::int64_t, std::size_t>;
-Key key(const Value& value) { return {value.node().id, value.index()}; }
 
 // A value and its cotangent, from which a walk begins.
 struct Seed {
@@ -79,7 +77,7 @@ class Backpropagation {
   std::vector<Value> cotangents_of(const std::vector<Value>& values) const {
     std::vector<Value> result;
     for (const Value& value : values) {
-      const auto found = cotangents_.find(key(value));
+      const auto found = cotangents_.find(value);
       result.push_back(found != cotangents_.end() ? found->second
                                                   : constant(graph_, 0.0, value.shape()));
     }
@@ -90,7 +88,7 @@ class Backpropagation {
   bool depends(std::int64_t id) const { return depends_[static_cast<std::size_t>(id)]; }
 
   void add(Value value, Value d) {
-    Value& total = cotangents_[key(value)];
+    Value& total = cotangents_[value];
     total = total ? total + d : d;
   }
 
@@ -98,7 +96,7 @@ class Backpropagation {
   void visit(const Node& node) {
     std::vector<Value> dy(node.types.size());
     for (std::size_t index = 0; index < dy.size(); ++index) {
-      const auto found = cotangents_.find({node.id, index});
+      const auto found = cotangents_.find(node.output(index));
       if (found == cotangents_.end()) continue;
       dy[index] = found->second;
       give_name(node.output(index), dy[index]);
@@ -160,7 +158,7 @@ class Backpropagation {
   std::vector<bool> depends_;
   bool gives_names_;
   std::set<std::string> names_;
-  std::map<Key, Value> cotangents_;
+  ValueMap<Value> cotangents_;
 };
 
 }  // namespace

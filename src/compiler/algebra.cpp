@@ -13,10 +13,6 @@ namespace {
 using Inputs = std::vector<Value>;
 using Shorter = std::optional<std::vector<Value>>;
 
-bool is_constant(const Value& v, double value) {
-  return is(v, "constant") && v.node().real("value") == value;
-}
-
 Value constant_like(const Value& v, double value, const Shape& shape) {
   return constant(v.graph(), value, shape);
 }
@@ -54,21 +50,21 @@ Shorter move_constants(const Node& node, const Inputs& in) {
 
 Shorter simplify_arithmetic(const Node& node, const Inputs& in) {
   if (is(node, "add")) {
-    if (is_constant(in[0], 0)) return {{in[1]}};
-    if (is_constant(in[1], 0)) return {{in[0]}};
+    if (constant_value(in[0]) == 0) return {{in[1]}};
+    if (constant_value(in[1]) == 0) return {{in[0]}};
     if (is(in[1], "neg")) return {{in[0] - in[1].node().inputs[0]}};
     if (in[0] == in[1]) return {{in[0] * 2.0}};
   }
   if (is(node, "sub")) {
-    if (is_constant(in[1], 0)) return {{in[0]}};
-    if (is_constant(in[0], 0)) return {{-in[1]}};
+    if (constant_value(in[1]) == 0) return {{in[0]}};
+    if (constant_value(in[0]) == 0) return {{-in[1]}};
     if (is(in[1], "neg")) return {{in[0] + in[1].node().inputs[0]}};
   }
   if (is(node, "mul")) {
-    if (is_constant(in[0], 1)) return {{in[1]}};
-    if (is_constant(in[1], 1)) return {{in[0]}};
-    if (is_constant(in[0], -1)) return {{-in[1]}};
-    if (is_constant(in[1], -1)) return {{-in[0]}};
+    if (constant_value(in[0]) == 1) return {{in[1]}};
+    if (constant_value(in[1]) == 1) return {{in[0]}};
+    if (constant_value(in[0]) == -1) return {{-in[1]}};
+    if (constant_value(in[1]) == -1) return {{-in[0]}};
     // Constants to the right, so that (x·c)·d is found as x·(c·d).
     if (is(in[0], "constant")) return {{in[1] * in[0]}};
     if (is(in[1], "constant") && is(in[0], "mul") && is(in[0].node().inputs[1], "constant")) {
@@ -76,8 +72,8 @@ Shorter simplify_arithmetic(const Node& node, const Inputs& in) {
       return {{inner.inputs[0] * (inner.inputs[1] * in[1])}};
     }
   }
-  if (is(node, "div") && is_constant(in[1], 1)) return {{in[0]}};
-  if (is(node, "pow") && is_constant(in[1], 1)) return {{in[0]}};
+  if (is(node, "div") && constant_value(in[1]) == 1) return {{in[0]}};
+  if (is(node, "pow") && constant_value(in[1]) == 1) return {{in[0]}};
   // The sign goes outwards, where it may meet another or turn a sum into a difference.
   if (is(node, "mul") || is(node, "div")) {
     const auto negated = [&](std::size_t i) { return is(in[i], "neg") && in[i].name().empty(); };

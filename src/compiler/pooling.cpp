@@ -14,8 +14,7 @@ Value masked_by(const Value& derivative, const Value& mask) {
   if (!is(derivative, "max_pool2d_backward") || !is(mask, "greater")) return {};
   const Value pooled = derivative.node().inputs[0];
   const Node& comparison = mask.node();
-  if (!is(pooled, "relu") || !is(comparison.inputs[1], "constant") ||
-      comparison.inputs[1].node().real("value") != 0) {
+  if (!is(pooled, "relu") || constant_value(comparison.inputs[1]) != 0) {
     return {};
   }
   const Value z = pooled.node().inputs[0];

@@ -51,7 +51,7 @@ GraphPtr reuse_relu(const Graph& graph) {
         relu_of->emplace(in[0].node().id, y);
         return {{y}};
       }
-      if (is(node, "greater") && is(in[1], "constant") && in[1].node().real("value") == 0) {
+      if (is(node, "greater") && constant_value(in[1]) == 0) {
         const auto found = relu_of->find(in[0].node().id);
         if (found != relu_of->end()) return {{greater(found->second, in[1])}};
       }

@@ -82,6 +82,11 @@ const std::string& Node::text(std::string_view name) const {
   return attribute<std::string>(*this, name);
 }
 
+std::optional<double> constant_value(const Value& value) {
+  if (!is(value, "constant")) return std::nullopt;
+  return value.node().real("value");
+}
+
 bool is(const Node& node, std::string_view op) { return node.op->name == op; }
 bool is(const Value& value, std::string_view op) { return is(value.node(), op); }
 

@@ -131,9 +131,9 @@ std::string prelude(const Graph& graph, Notation notation) {
 }
 
 Writer::Writer(const Graph& graph, Notation notation) : notation_(notation) {
-  for (const auto& [name, value] : graph.outputs()) output_names_.emplace(key(value), name);
+  for (const auto& [name, value] : graph.outputs()) output_names_.emplace(value, name);
   for (const auto& [parameter, next] : graph.updates()) {
-    output_names_.emplace(key(next), parameter.name() + "'");
+    output_names_.emplace(next, parameter.name() + "'");
   }
   count_mentions(graph);
   find_deep_ones(graph);
@@ -176,8 +176,7 @@ void Writer::count_mentions(const Graph& graph) {
     std::vector<Value> seen;
     for (std::size_t i = 0; i < node->inputs.size(); ++i) {
       // Who reads a transparent value reads what stands behind it.
-      mentions_[key(node->inputs[i])] +=
-          passes_on ? mentions_[key(node->output())] : mentions_of(*node, i);
+      mentions_[node->inputs[i]] += passes_on ? mentions_[node->output()] : mentions_of(*node, i);
     }
   }
 }
@@ -193,18 +192,18 @@ void Writer::find_deep_ones(const Graph& graph) {
       depth = std::max(depth, depths[static_cast<std::size_t>(input.node().id)] + 1);
     }
     const bool is_leaf = node.inputs.empty() || is_transparent(node.output());
-    if (depth >= kDeepest && !is_leaf) deep_.insert(key(node.output()));
+    if (depth >= kDeepest && !is_leaf) deep_.insert(node.output());
     depths.push_back(depth);
   }
 }
 
 bool Writer::has_line(const Value& v) const {
   if (v.node().op->source) return false;
-  if (is_code() && output_names_.contains(key(v))) return true;
+  if (is_code() && output_names_.contains(v)) return true;
   if (is_constant(v)) return false;
   if (is_transparent(v)) return is_code() && !v.name().empty();
-  if (!v.name().empty() || output_names_.contains(key(v)) || deep_.contains(key(v))) return true;
-  const auto found = mentions_.find(key(v));
+  if (!v.name().empty() || output_names_.contains(v) || deep_.contains(v)) return true;
+  const auto found = mentions_.find(v);
   if (found == mentions_.end() || found->second < 2) return false;
   if (!v.node().op->view) return true;  // a view of a name may be repeated
   const Value& viewed = v.node().inputs[0];
@@ -214,7 +213,7 @@ bool Writer::has_line(const Value& v) const {
 std::string Writer::name(const Value& v) const {
   std::string name = v.name();
   if (name.empty()) {
-    const auto output = output_names_.find(key(v));
+    const auto output = output_names_.find(v);
     name = output != output_names_.end() ? output->second : text_name(v);
   }
   return notation_ == Notation::kLatex ? latex_name(name) : name;

@@ -14,6 +14,7 @@
 
 #include "chainrule/graph.h"
 #include "graph/op.h"
+#include "graph/value_map.h"
 
 namespace chainrule {
 
@@ -78,9 +79,7 @@ class Writer {
     bool truth = false;      // in code: False and True, not yet numbers
     const Op* op = nullptr;  // the outermost
   };
-  using Key = std::pair<std::int64_t, std::size_t>;
 
-  static Key key(const Value& v) { return {v.node().id, v.index()}; }
   bool is_code() const { return notation_ == Notation::kNumpy || notation_ == Notation::kTorch; }
   Pattern pattern(const Node& node) const;
   bool is_transparent(const Value& v) const;
@@ -99,9 +98,9 @@ class Writer {
 
   Notation notation_;
   std::function<Pattern(const Node&)> respell_;
-  std::map<Key, int> mentions_;
-  std::map<Key, std::string> output_names_;
-  std::set<Key> deep_;
+  ValueMap<int> mentions_;
+  ValueMap<std::string> output_names_;
+  ValueSet deep_;
   static constexpr std::size_t kMostNodes = 2000;
   std::size_t most_nodes_ = std::numeric_limits<std::size_t>::max();  // of one formula
   mutable std::size_t nodes_ = 0;  // of the formula that is being written

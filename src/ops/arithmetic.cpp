@@ -41,8 +41,7 @@ Value constant_like(Value x, double value) { return constant(x.graph(), value, x
 
 std::optional<double> number(const Value& v) {
   if (is(v, "broadcast_to")) return number(v.node().inputs[0]);
-  if (is(v, "constant")) return v.node().real("value");
-  return std::nullopt;
+  return constant_value(v);
 }
 
 // What a and b get of the gradient of max(a, b); from min(a, b) each gets what max leaves it, so
@@ -192,7 +191,7 @@ const Op kPow{checked({
     .name = "pow",
     .formula = {[](const Node& n) -> Pattern {
       const Value& exponent = n.inputs[1];
-      const bool square = is(exponent, "constant") && exponent.node().real("value") == 2;
+      const bool square = constant_value(exponent) == 2;
       return {square ? "{0}²" : "{0}^{1}", Binding::kPower};
     }},
     .latex = {R"({0}^{{1}})", Binding::kPower},

@@ -20,8 +20,6 @@
 namespace chainrule {
 namespace {
 
-using Key = ValueKey;
-
 // "[m,n]" for a matrix.
 std::string index_letters(const Shape& shape) {
   const char* letters[] = {"", "i", "m,n", "i,j,k", "i,j,k,l"};
@@ -71,17 +69,17 @@ class Deriving {
   Value loss_;
   std::vector<Value> wrt_;
   std::set<std::string> names_;
-  std::map<Key, std::vector<Value>> readers_;  // of a named value: the named values made of it
-  std::vector<Value> active_;                  // named values between wrt and the loss
+  ValueMap<std::vector<Value>> readers_;  // of a named value: the named values made of it
+  std::vector<Value> active_;             // named values between wrt and the loss
 };
 
 // The named values that `v` is directly made of.
-void named_operands(const Value& of, std::set<Key>& seen, std::vector<Value>& operands) {
+void named_operands(const Value& of, ValueSet& seen, std::vector<Value>& operands) {
   std::vector<Value> open(of.node().inputs.rbegin(), of.node().inputs.rend());
   while (!open.empty()) {
     const Value v = open.back();
     open.pop_back();
-    if (!seen.insert(key(v)).second) continue;
+    if (!seen.insert(v).second) continue;
     if (!v.name().empty()) {
       operands.push_back(v);
     } else {
@@ -114,24 +112,24 @@ void Deriving::find_readers() {
     }
   }
   // … and what the loss is made of.
-  std::set<Key> visited{key(loss_)};
+  ValueSet visited{loss_};
   std::vector<Value> open{loss_};
   while (!open.empty()) {
     const Value reader = open.back();
     open.pop_back();
     active_.push_back(reader);
-    std::set<Key> seen;
+    ValueSet seen;
     std::vector<Value> operands;
     named_operands(reader, seen, operands);
     for (const Value& v : operands) {
       if (v.dtype() != DType::kF32 || !depends[static_cast<std::size_t>(v.node().id)]) continue;
-      readers_[key(v)].push_back(reader);
-      if (visited.insert(key(v)).second) open.push_back(v);
+      readers_[v].push_back(reader);
+      if (visited.insert(v).second) open.push_back(v);
     }
   }
   for (auto& [value, readers] : readers_) {
     std::sort(readers.begin(), readers.end(),
-              [](const Value& a, const Value& b) { return key(a) > key(b); });
+              [](const Value& a, const Value& b) { return ValueOrder()(b, a); });
   }
 }
 
@@ -143,7 +141,7 @@ std::vector<Value> Deriving::backward_order() const {
     if (v != loss_) order.push_back(v);
   }
   const auto rank = [&](const Value& v) {
-    return std::tuple(-readers_.at(key(v)).back().node().id, !v.node().op->source,
+    return std::tuple(-readers_.at(v).back().node().id, !v.node().op->source,
                       v.node().op->source ? v.node().id : -v.node().id);
   };
   std::sort(order.begin(), order.end(),
@@ -166,7 +164,7 @@ ChainTerm Deriving::term(const Value& v, const Value& reader) const {
   if (!from_loss) term.upstream = gradient_name(reader);
   Graph local("local");
   Copy copy(local);
-  std::set<Key> seen;
+  ValueSet seen;
   std::vector<Value> operands;
   named_operands(reader, seen, operands);
   for (const Value& operand : operands) {
@@ -204,9 +202,9 @@ void Deriving::differentiate(DerivationStep& step, const Value& v) {
   };
   Value total;
   std::vector<Value> readers;
-  for (const Value& reader : readers_.at(key(v))) {
+  for (const Value& reader : readers_.at(v)) {
     Copy copy(local);
-    std::set<Key> seen;
+    ValueSet seen;
     std::vector<Value> operands;
     named_operands(reader, seen, operands);
     for (const Value& operand : operands) {
@@ -226,7 +224,7 @@ void Deriving::differentiate(DerivationStep& step, const Value& v) {
   const auto& outputs = simple->outputs();
   for (std::size_t i = 0; i < readers.size(); ++i) {
     const Value d = outputs[i].second;
-    const bool flat = is(d, "constant") && d.node().real("value") == 0;
+    const bool flat = constant_value(d) == 0;
     if (flat) continue;
     ChainTerm t = term(v, readers[i]);
     t.contribution = in_mathematics(d, "");
@@ -324,7 +322,7 @@ Derivation Deriving::run() {
   derivation.loss = loss_.name();
   for (const Value& v : wrt_) {
     derivation.wrt.push_back(v.name());
-    if (!readers_.contains(key(v))) {
+    if (!readers_.contains(v)) {
       throw UsageError(loss_.name() + " does not depend on " + v.name() +
                        "; name a value that it is computed from");
     }

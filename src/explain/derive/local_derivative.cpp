@@ -50,7 +50,7 @@ class Speech {
   std::string operator()(const Value& v) {
     if (is(v, "broadcast_to")) return (*this)(v.node().inputs[0]);
     if (!v.name().empty()) return v.name();
-    const auto known = letters_.find(key(v));
+    const auto known = letters_.find(v);
     if (known != letters_.end()) return known->second;
     const std::string text = expression(v, Notation::kText);
     if (text.find(' ') == std::string::npos) {
@@ -58,7 +58,7 @@ class Speech {
     }
     for (const char* letter : {"u", "v", "w", "p", "q", "r"}) {
       if (!taken_.insert(letter).second) continue;
-      letters_.emplace(key(v), letter);
+      letters_.emplace(v, letter);
       introduced.push_back({std::string(letter) + " = " + text,
                             std::string(letter) + " = " + expression(v, Notation::kLatex)});
       return letter;
@@ -70,7 +70,7 @@ class Speech {
 
  private:
   std::set<std::string> taken_;
-  std::map<ValueKey, std::string> letters_;
+  ValueMap<std::string> letters_;
 };
 
 std::string with_inputs(const std::string& pattern, const Node& node, const std::string& output,
@@ -138,13 +138,13 @@ Value Copy::operator()(const Value& v) {
   while (!open.empty()) {
     const Value next = open.back();
     open.pop_back();
-    if (copied_.contains(key(next)) || !needed.insert(next.node().id).second) continue;
+    if (copied_.contains(next) || !needed.insert(next.node().id).second) continue;
     open.insert(open.end(), next.node().inputs.begin(), next.node().inputs.end());
   }
   for (const std::int64_t id : needed) {
     copy(v.graph().nodes()[static_cast<std::size_t>(id)]);
   }
-  return copied_.at(key(v));
+  return copied_.at(v);
 }
 
 void Copy::copy(const Node& node) {
@@ -159,7 +159,7 @@ void Copy::copy(const Node& node) {
     return;
   }
   std::vector<Value> inputs;
-  for (const Value& input : node.inputs) inputs.push_back(copied_.at(key(input)));
+  for (const Value& input : node.inputs) inputs.push_back(copied_.at(input));
   const Node& copy = target_.append(*node.op, inputs, node.attributes, node.body);
   for (std::size_t i = 0; i < node.types.size(); ++i) {
     put(node.output(i), copy.output(i));

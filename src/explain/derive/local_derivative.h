@@ -8,12 +8,10 @@
 
 #include "chainrule/derivation.h"
 #include "chainrule/graph.h"
+#include "graph/value_map.h"
 #include "notation/notation.h"
 
 namespace chainrule {
-
-using ValueKey = std::pair<std::int64_t, std::size_t>;
-inline ValueKey key(const Value& v) { return {v.node().id, v.index()}; }
 
 /// A value in a notation: by its name, unless that is `own` or there is none, and else its formula.
 std::string written(const Value& v, Notation notation, const std::string& own);
@@ -31,7 +29,7 @@ class Copy {
   /// Lets constants with a name be symbols: the m of 1/m.
   void name_constants() { constants_are_symbols_ = true; }
   /// What stands for `from` in the copy.
-  void put(const Value& from, const Value& to) { copied_[key(from)] = to; }
+  void put(const Value& from, const Value& to) { copied_[from] = to; }
   /// The copy of v, in the node order of the original, so that sums keep theirs.
   Value operator()(const Value& v);
 
@@ -39,7 +37,7 @@ class Copy {
   void copy(const Node& node);
 
   Graph& target_;
-  std::map<ValueKey, Value> copied_;
+  ValueMap<Value> copied_;
   bool constants_are_symbols_ = false;
 };
 

@@ -15,10 +15,6 @@ namespace {
 using Inputs = std::vector<Value>;
 using Replaced = std::optional<std::vector<Value>>;
 
-bool is_constant(const Value& v, double value) {
-  return is(v, "constant") && v.node().real("value") == value;
-}
-
 const Value& input(const Value& v, std::size_t i) { return v.node().inputs[i]; }
 
 // What stands behind broadcasts, and behind reshapes that only add or drop axes of extent 1.
@@ -53,13 +49,13 @@ Value unshifted(const Value& z) {
 Replaced activation(const Node& node, const Inputs& in) {
   if (is(node, "neg") && is(in[0], "neg") && in[0].name().empty()) return {{input(in[0], 0)}};
   if (is(node, "maximum")) {
-    if (is_constant(in[1], 0)) return {{relu(in[0])}};
-    if (is_constant(in[0], 0)) return {{relu(in[1])}};
+    if (constant_value(in[1]) == 0) return {{relu(in[0])}};
+    if (constant_value(in[0]) == 0) return {{relu(in[1])}};
   }
-  if (is(node, "div") && is_constant(in[0], 1) && is(in[1], "add")) {
+  if (is(node, "div") && constant_value(in[0]) == 1 && is(in[1], "add")) {
     for (const std::size_t i : {0U, 1U}) {
       const Value& e = input(in[1], i);
-      if (!is_constant(input(in[1], 1 - i), 1) || !is(e, "exp")) continue;
+      if (constant_value(input(in[1], 1 - i)) != 1 || !is(e, "exp")) continue;
       const Value& x = input(e, 0);
       return {{sigmoid(is(x, "neg") ? input(x, 0) : -x)}};
     }
@@ -143,7 +139,7 @@ GraphPtr name_masks(const Graph& graph) {
   const GraphPtr named = rewrite(graph, [](Graph&) -> Rule {
     auto relu_of = std::make_shared<std::map<std::int64_t, Value>>();  // z's node → relu(z)
     return [relu_of](const Node& node, const Inputs& in) -> Replaced {
-      if (is(node, "greater") && is_constant(in[1], 0) && in[0].name().empty() &&
+      if (is(node, "greater") && constant_value(in[1]) == 0 && in[0].name().empty() &&
           !in[0].node().op->source) {
         const auto found = relu_of->find(in[0].node().id);
         if (found != relu_of->end()) return {{greater(found->second, in[1])}};

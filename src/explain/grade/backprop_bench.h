@@ -10,14 +10,12 @@
 #include <vector>
 
 #include "backend/reference/lazy.h"
+#include "graph/value_map.h"
 
 namespace chainrule::backprop {
 
-using Key = std::pair<std::int64_t, std::size_t>;
-inline Key key(const Value& v) { return {v.node().id, v.index()}; }
-
 /// What stands in the place of some values.
-using Substitution = std::map<Key, Value>;
+using Substitution = ValueMap<Value>;
 
 /// Another way to compute one node.
 struct Edit {

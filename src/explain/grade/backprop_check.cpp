@@ -23,16 +23,16 @@ using backprop::Repair;
 // The largest difference to the derivative on the file's own numbers.
 void measure(const NumpyProgram& program, const backprop::Study& study,
              std::vector<GradientLine>& lines) {
-  std::map<backprop::Key, Value> originals;  // of the values on the bench
+  ValueMap<Value> originals;  // of the values on the bench
   for (const Node& node : program.graph->nodes()) {
     for (std::size_t i = 0; i < node.types.size(); ++i) {
-      originals[backprop::key(study.bench.here(node.output(i)))] = node.output(i);
+      originals[study.bench.here(node.output(i))] = node.output(i);
     }
   }
   std::vector<Value> of;
   std::vector<Value> values;
   for (const backprop::Gradient& g : study.gradients) {
-    of.push_back(originals.at(backprop::key(study.forward[*g.of].value)));
+    of.push_back(originals.at(study.forward[*g.of].value));
     values.push_back(program.assignments[g.versions.back()].value);
   }
   const std::vector<Value> truths = gradient(program.loss, of);

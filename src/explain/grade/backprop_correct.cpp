@@ -70,7 +70,7 @@ class Line {
       const Node& copy = graph_.append(*node.op, std::move(inputs), node.attributes);
       for (std::size_t i = 0; i < node.types.size(); ++i) outputs.push_back(copy.output(i));
       for (std::size_t i = 0; i < node.types.size(); ++i) {
-        const bool has_line = study.forward_at.contains(key(study.bench.here(node.output(i))));
+        const bool has_line = study.forward_at.contains(study.bench.here(node.output(i)));
         if (has_line && !node.names[i].empty()) outputs[i].named(node.names[i]);
       }
     }
@@ -78,7 +78,7 @@ class Line {
     for (std::size_t id = 0; id < copies_.size(); ++id) {
       for (std::size_t i = 0; i < copies_[id].size(); ++i) {
         const Value on_bench = study.bench.here(graph.nodes()[id].output(i));
-        const auto at = study.forward_at.find(key(on_bench));
+        const auto at = study.forward_at.find(on_bench);
         if (at != study.forward_at.end()) forward_[at->second] = copies_[id][i];
       }
     }
@@ -106,7 +106,7 @@ class Line {
     const Value result = plain->outputs().front().second;
     if (size_of_formula(result) > kLargestFormula) return {};
     const Shape& shape = result.shape();
-    if (is(result, "constant") && result.node().real("value") == 1 && shape.size() == 1) {
+    if (constant_value(result) == 1 && shape.size() == 1) {
       return fmt::format("np.ones({})", shape[0]);
     }
     return result.node().op->source ? result.name() : expression(result, Notation::kNumpy);
@@ -210,7 +210,7 @@ class Line {
       for (const std::size_t reader : study_.readers(i)) open.push_back(reader);
     }
     std::sort(result.begin(), result.end(), [&](std::size_t a, std::size_t b) {
-      return key(study_.forward[a].value) > key(study_.forward[b].value);
+      return ValueOrder()(study_.forward[b].value, study_.forward[a].value);
     });
     return result;
   }
@@ -250,15 +250,14 @@ class Line {
     const Value before = study_.forward[of].value;
     for (const Activation& a : study_.activations) {
       if (a.before != before || (a.function != "softmax" && a.function != "sigmoid")) continue;
-      const Value after = forward_.at(study_.forward_at.at(key(a.after)));
+      const Value after = forward_.at(study_.forward_at.at(a.after));
       for (std::size_t id = 0; id < copies_.size(); ++id) {
         const Value label = copies_[id][0];
         const bool is_column = is(label, "reshape") && is(label.node().inputs[0], "input");
         const bool is_label = is(label, "one_hot") || is(label, "input") || is_column;
         if (!is_label || label.shape() != before.shape() || label.dtype() != DType::kF32) continue;
         const Value on_bench = study_.bench.here(study_.program.graph->nodes()[id].output());
-        const auto relation =
-            study_.bench.relate(a.after - on_bench, study_.truths.at(key(before)));
+        const auto relation = study_.bench.relate(a.after - on_bench, study_.truths.at(before));
         if (relation && !relation->transposed) return Scaled{after - label, 1 / relation->factor};
       }
     }
@@ -279,14 +278,14 @@ class Line {
     // Only the direct path: a copy of `to` that nothing else reads, told apart again afterwards.
     const Value alone = reshape(to, to.shape());
     Substitution substitution;
-    for (const auto& [i, v] : forward_) substitution[key(v)] = v;
-    substitution[key(to)] = alone;
+    for (const auto& [i, v] : forward_) substitution[v] = v;
+    substitution[to] = alone;
     const Value path = rebuild(from, substitution);
     const Value result = gradient(path, {alone}, d)[0];
     Substitution joined;
-    joined[key(path)] = from;
-    joined[key(alone)] = to;
-    if (key(result) == key(path)) return from;
+    joined[path] = from;
+    joined[alone] = to;
+    if (result == path) return from;
     return rebuild(result, joined);
   }
 

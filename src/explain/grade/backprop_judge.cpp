@@ -58,7 +58,7 @@ const std::vector<std::size_t>& Judge::reads(std::size_t i) {
   std::vector<std::size_t>& result = at->second;
   if (!is_new) return result;
   for (const Value& v : study_.stops(gradient(i).value)) {
-    const auto read = study_.gradient_at.find(key(v));
+    const auto read = study_.gradient_at.find(v);
     if (read != study_.gradient_at.end()) result.push_back(read->second);
   }
   std::sort(result.begin(), result.end());
@@ -180,12 +180,11 @@ void Judge::forgive_name(std::size_t i) {
   }
   if (!read) return;
   for (std::size_t k = 0; k < study_.forward.size(); ++k) {
-    const auto relation =
-        study_.bench.relate(g.value, study_.truths.at(key(study_.forward[k].value)));
+    const auto relation = study_.bench.relate(g.value, study_.truths.at(study_.forward[k].value));
     if (!relation || relation->transposed || k == study_.loss_index) continue;
     g.relation = relation;
     g.bad = false;
-    g.truth = study_.truths.at(key(study_.forward[k].value));
+    g.truth = study_.truths.at(study_.forward[k].value);
     lines_[i].verdict = GradientVerdict::kRight;
     lines_[i].mistake.clear();
     lines_[i].explanation = fmt::format(

@@ -80,7 +80,7 @@ std::vector<double> expected_factors(const Suspicions& s) {
   if (s.of.parameter) return {1};
   std::vector<double> factors;
   for (const Value& v : s.study.stops(s.gradient.value)) {
-    const auto at = s.study.gradient_at.find(key(v));
+    const auto at = s.study.gradient_at.find(v);
     if (at == s.study.gradient_at.end()) continue;
     factors.push_back(s.study.gradients[at->second].relation.value_or(Relation{}).factor);
   }

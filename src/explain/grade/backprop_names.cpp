@@ -66,10 +66,10 @@ std::string Study::called(std::size_t of) const {
 }
 
 std::string Study::name_of(Value v) const {
-  if (const auto g = gradient_at.find(key(v)); g != gradient_at.end()) {
+  if (const auto g = gradient_at.find(v); g != gradient_at.end()) {
     return gradients[g->second].name;
   }
-  if (const auto f = forward_at.find(key(v)); f != forward_at.end()) return forward[f->second].name;
+  if (const auto f = forward_at.find(v); f != forward_at.end()) return forward[f->second].name;
   for (const Updated& u : updates) {
     if (u.value == v) return forward[u.of].name;
   }

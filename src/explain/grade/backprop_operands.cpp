@@ -16,7 +16,7 @@ Value with_input(const Node& node, std::vector<Value> inputs, std::size_t i, Val
   // Through rebuild, which broadcasts anew where the shape is another.
   const Value original = node.output();
   Substitution substitution;
-  for (std::size_t j = 0; j < inputs.size(); ++j) substitution[key(node.inputs[j])] = inputs[j];
+  for (std::size_t j = 0; j < inputs.size(); ++j) substitution[node.inputs[j]] = inputs[j];
   return rebuild(original, substitution);
 }
 
@@ -51,7 +51,7 @@ Confusion confusion(const Study& study, Value wrong, Value right) {
     }
   }
   const auto gradient_of = [&](Value v) -> std::optional<std::size_t> {
-    const auto at = study.gradient_at.find(key(v));
+    const auto at = study.gradient_at.find(v);
     return at == study.gradient_at.end() ? std::nullopt : study.gradients[at->second].of;
   };
   const auto x = gradient_of(wrong);
@@ -69,7 +69,7 @@ Confusion confusion(const Study& study, Value wrong, Value right) {
   }
   if (x || y) return c;
   const auto is_parameter = [&](Value v) {
-    const auto at = study.forward_at.find(key(v));
+    const auto at = study.forward_at.find(v);
     return at != study.forward_at.end() && study.forward[at->second].parameter;
   };
   if (is_parameter(wrong) && is_parameter(right)) {

@@ -45,19 +45,19 @@ class Rebuilding {
       : substitution_(substitution), edit_(edit) {
     if (edit != nullptr) first_ = edit->node->id;
     for (const auto& [of, other] : substitution) {
-      if (key(other) != of) first_ = std::min(first_, of.first);
+      if (other != of) first_ = std::min(first_, of.node().id);
     }
   }
 
   Value run(Value root) {
     for (const Value& v : needed(root)) rebuild_node(v);
-    return done_.at(key(root));
+    return done_.at(root);
   }
 
  private:
   // The root and what it is computed from, as far as nothing stands in its place and it can change.
   std::vector<Value> needed(Value root) const {
-    std::set<Key> seen{key(root)};
+    ValueSet seen{root};
     std::vector<Value> open{root};
     std::vector<Value> result;
     while (!open.empty()) {
@@ -65,21 +65,21 @@ class Rebuilding {
       open.pop_back();
       result.push_back(v);
       for (const Value& input : v.node().inputs) {
-        if (input.node().id < first_ || substitution_.contains(key(input))) continue;
-        if (seen.insert(key(input)).second) {
+        if (input.node().id < first_ || substitution_.contains(input)) continue;
+        if (seen.insert(input).second) {
           open.push_back(input);
         }
       }
     }
     std::sort(result.begin(), result.end(),
-              [](const Value& a, const Value& b) { return key(a) < key(b); });
+              [](const Value& a, const Value& b) { return ValueOrder()(a, b); });
     return result;
   }
 
   Value of(const Value& v) const {
-    const auto found = substitution_.find(key(v));
+    const auto found = substitution_.find(v);
     if (found != substitution_.end()) return found->second;
-    const auto done = done_.find(key(v));
+    const auto done = done_.find(v);
     return done != done_.end() ? done->second : v;
   }
 
@@ -97,7 +97,7 @@ class Rebuilding {
     } else if (changed) {
       result = again(node, std::move(inputs), v.index());
     }
-    done_[key(v)] = result;
+    done_[v] = result;
   }
 
   static Value again(const Node& node, std::vector<Value> inputs, std::size_t index) {

@@ -70,7 +70,7 @@ Study::Study(const NumpyProgram& given)
 
 void Study::find_forward() {
   const auto add = [&](const std::string& name, Value v, int line, bool parameter) {
-    if (!is_real(v) || is(v, "constant") || !forward_at.emplace(key(v), forward.size()).second) {
+    if (!is_real(v) || is(v, "constant") || !forward_at.emplace(v, forward.size()).second) {
       return;
     }
     forward.push_back({name, v, line, parameter});
@@ -84,7 +84,7 @@ void Study::find_forward() {
   for (const Value& v : bench.graph().parameters()) add(v.name(), v, 0, true);
   for (const Value& v : bench.graph().inputs()) add(v.name(), v, 0, false);
   add("loss", loss, 0, false);
-  loss_index = forward_at.at(key(loss));
+  loss_index = forward_at.at(loss);
   for (const NumpyAssignment& a : program.assignments) {
     if (!a.value || !a.value.shape().empty() || a.value == program.loss) continue;
     const Value v = value_of(a);
@@ -132,21 +132,21 @@ void Study::find_activations() {
   }
   // What an activation takes counts as a value of the forward pass even without a name.
   for (const Activation& a : activations) {
-    if (forward_at.emplace(key(a.before), forward.size()).second) {
+    if (forward_at.emplace(a.before, forward.size()).second) {
       forward.push_back({"", a.before, 0, false});
     }
   }
   reads_.resize(forward.size());
   for (std::size_t i = 0; i < forward.size(); ++i) {
     for (const Value& v : stops(forward[i].value)) {
-      reads_[i].insert(forward_at.at(key(v)));
+      reads_[i].insert(forward_at.at(v));
     }
   }
 }
 
 // Every value is tried as the argument of every other, so its images are computed once.
 const std::vector<Study::Image>& Study::images(Value before) {
-  const auto entry = images_.try_emplace(key(before));
+  const auto entry = images_.try_emplace(before);
   std::vector<Image>& images = entry.first->second;
   if (!entry.second) return images;
   const auto first_node = static_cast<std::int64_t>(bench.graph().nodes().size());
@@ -184,7 +184,7 @@ void Study::find_truths() {
   std::vector<Value> values;
   for (const Named& f : forward) values.push_back(f.value);
   const std::vector<Value> d = gradient(loss, values);
-  for (std::size_t i = 0; i < values.size(); ++i) truths[key(values[i])] = d[i];
+  for (std::size_t i = 0; i < values.size(); ++i) truths[values[i]] = d[i];
   std::vector<Value> finite = d;
   finite.push_back(loss);
   bench.draw(loss, finite);
@@ -255,7 +255,7 @@ void Study::find_gradients() {
   // many values, a gradient of an earlier one.
   for (Gradient& g : gradients) {
     const auto fits = [&](std::size_t i) {
-      const Value truth = truths.at(key(forward[i].value));
+      const Value truth = truths.at(forward[i].value);
       return !is(truth, "constant") && bench.relate(g.value, truth).has_value();
     };
     if ((g.of && fits(*g.of)) || (!g.of && !looks_like_gradient(g.name))) continue;
@@ -279,19 +279,18 @@ void Study::find_gradients() {
   guess_helpers();
   // What is no gradient is a helper: its readers are judged with it written out. And a second name
   // for a value, as in grads = backward(…), is no second gradient.
-  std::set<std::pair<Key, std::size_t>> seen;
-  std::erase_if(gradients, [&](const Gradient& g) {
-    return !g.of || !seen.insert({key(g.value), *g.of}).second;
-  });
+  ValueMap<std::set<std::size_t>> seen;
+  std::erase_if(gradients,
+                [&](const Gradient& g) { return !g.of || !seen[g.value].insert(*g.of).second; });
   index_gradients();
-  for (Gradient& g : gradients) g.truth = truths.at(key(forward[*g.of].value));
+  for (Gradient& g : gradients) g.truth = truths.at(forward[*g.of].value);
 }
 
 void Study::index_gradients() {
   gradient_at.clear();
   for (std::size_t i = 0; i < gradients.size(); ++i) {
     const Gradient& g = gradients[i];
-    if (g.of && !forward_at.contains(key(g.value))) gradient_at.emplace(key(g.value), i);
+    if (g.of && !forward_at.contains(g.value)) gradient_at.emplace(g.value, i);
   }
 }
 
@@ -306,15 +305,15 @@ void Study::guess_helpers() {
     });
     if (!elementwise) continue;
     for (const Value& v : stops(g.value)) {
-      const auto at = gradient_at.find(key(v));
+      const auto at = gradient_at.find(v);
       if (at == gradient_at.end() || v.shape() != g.value.shape()) continue;
       for (const Activation& a : activations) {
         if (a.after == forward[*gradients[at->second].of].value) {
-          g.of = forward_at.at(key(a.before));
+          g.of = forward_at.at(a.before);
         }
       }
     }
-    if (g.of) gradient_at.emplace(key(g.value), i);
+    if (g.of) gradient_at.emplace(g.value, i);
   }
 }
 
@@ -333,11 +332,11 @@ void Study::split_at_activations() {
     });
     if (at == g.versions.end()) continue;
     const Value before = value_of(assignment(*(at - 1)));
-    const Value truth = truths.at(key(a->after));
+    const Value truth = truths.at(a->after);
     if (bench.relate(g.value, truth) && !bench.relate(before, truth)) continue;  // as of dropout
     Gradient second = g;
     second.versions.assign(at, g.versions.end());
-    second.of = forward_at.at(key(a->before));
+    second.of = forward_at.at(a->before);
     split.back().versions.assign(g.versions.begin(), at);
     split.back().value = before;
     split.push_back(second);
@@ -364,8 +363,8 @@ std::vector<std::size_t> Study::readers(std::size_t of) const {
   std::vector<std::size_t> result;
   for (std::size_t i = 0; i < reads_.size(); ++i) {
     if (i == of || !reads_[i].contains(of)) continue;
-    const Value truth = truths.at(key(forward[i].value));
-    if (is(truth, "constant") && truth.node().real("value") == 0) continue;
+    const Value truth = truths.at(forward[i].value);
+    if (constant_value(truth) == 0) continue;
     result.push_back(i);
   }
   return result;
@@ -374,14 +373,11 @@ std::vector<std::size_t> Study::readers(std::size_t of) const {
 namespace {
 
 // The derivative of `from` with respect to `to` along the paths that pass no other forward value.
-Value direct(const std::map<Key, std::size_t>& forward, Value from, Value to, Value d) {
+Value direct(const ValueMap<std::size_t>& forward, Value from, Value to, Value d) {
   const Value alone = reshape(to, to.shape());  // a copy that nothing else reads
   Substitution substitution;
-  for (const auto& [k, i] : forward) {
-    const Node& node = to.graph().nodes()[static_cast<std::size_t>(k.first)];
-    substitution[k] = node.output(k.second);
-  }
-  substitution[key(to)] = alone;
+  for (const auto& [v, i] : forward) substitution[v] = v;
+  substitution[to] = alone;
   return gradient(rebuild(from, substitution), {alone}, d)[0];
 }
 
@@ -393,20 +389,20 @@ Value Study::back(std::size_t reader, std::size_t of, Value d) {
 
 Value Study::back(const Activation& a, Value d) {
   const Value alone = reshape(a.before, a.before.shape());
-  return gradient(rebuild(a.after, {{key(a.before), alone}}), {alone}, d)[0];
+  return gradient(rebuild(a.after, {{a.before, alone}}), {alone}, d)[0];
 }
 
 std::vector<Term> Study::terms(std::size_t of) {
   std::vector<Term> result;
   for (const std::size_t reader : readers(of)) {
-    result.push_back({reader, back(reader, of, truths.at(key(forward[reader].value)))});
+    result.push_back({reader, back(reader, of, truths.at(forward[reader].value))});
   }
   return result;
 }
 
 Substitution Study::corrected(bool without_factors) const {
   Substitution substitution;
-  for (const Named& f : forward) substitution[key(f.value)] = f.value;
+  for (const Named& f : forward) substitution[f.value] = f.value;
   for (const auto& [k, index] : gradient_at) {
     const Gradient& g = gradients[index];
     const bool rescaled =
@@ -430,12 +426,12 @@ Value Study::corrected_value(const Gradient& g, bool without_factors) const {
 
 template <typename F>
 void Study::walk(Value root, F visit) const {
-  std::set<Key> seen;
+  ValueSet seen;
   std::vector<Value> open{root};
   while (!open.empty()) {
     const Value v = open.back();
     open.pop_back();
-    if (!seen.insert(key(v)).second) continue;
+    if (!seen.insert(v).second) continue;
     const bool stop = v != root && is_stop(v);
     visit(v, stop);
     if (stop) continue;

@@ -66,9 +66,9 @@ class Study {
   std::size_t loss_index = 0;
   std::vector<Gradient> gradients;
   std::vector<Activation> activations;
-  std::map<Key, Value> truths;             // of forward values
-  std::map<Key, std::size_t> forward_at;   // which forward value this is
-  std::map<Key, std::size_t> gradient_at;  // which gradient has this as its last value
+  ValueMap<Value> truths;             // of forward values
+  ValueMap<std::size_t> forward_at;   // which forward value this is
+  ValueMap<std::size_t> gradient_at;  // which gradient has this as its last value
   struct Updated {
     std::size_t of = 0;  // index into forward
     std::size_t assignment = 0;
@@ -100,9 +100,7 @@ class Study {
   /// and the root.
   std::vector<Value> stops(Value root) const;
   std::vector<const Node*> own_nodes(Value root) const;
-  bool is_stop(Value v) const {
-    return forward_at.contains(key(v)) || gradient_at.contains(key(v));
-  }
+  bool is_stop(Value v) const { return forward_at.contains(v) || gradient_at.contains(v); }
 
   /// How the user calls a value: Z1, dA1; "" when it has no name.
   std::string name_of(Value v) const;
@@ -136,7 +134,7 @@ class Study {
   void walk(Value root, F visit) const;
   std::optional<std::size_t> target_of(const std::string& name) const;
   std::vector<std::pair<std::string, double>> numbers_;  // the program's named numbers
-  std::map<Key, std::vector<Image>> images_;
+  ValueMap<std::vector<Image>> images_;
   std::vector<std::string> folded_;           // the names of the forward values
   std::vector<std::set<std::size_t>> reads_;  // of each forward value: the forward values it reads
 };

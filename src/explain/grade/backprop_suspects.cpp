@@ -27,10 +27,10 @@ Value summed_to(Value x, const Shape& shape) {
 }
 
 bool reads_gradient(const Study& study, Value v) {
-  if (study.gradient_at.contains(key(v))) return true;
+  if (study.gradient_at.contains(v)) return true;
   if (study.is_stop(v)) return false;
   for (const Value& stop : study.stops(v)) {
-    if (study.gradient_at.contains(key(stop))) return true;
+    if (study.gradient_at.contains(stop)) return true;
   }
   return false;
 }
@@ -207,7 +207,7 @@ void suspect_activations(Suspicions& s) {
           (void)inputs;
           Value d;
           for (const Value& f : kept) {
-            const auto found = s.corrected().find(key(f));
+            const auto found = s.corrected().find(f);
             const Value rebuilt =
                 found != s.corrected().end() ? found->second : rebuild(f, s.corrected());
             d = d ? d * rebuilt : rebuilt;

@@ -18,7 +18,7 @@ std::optional<double> Judge::rate(const Study::Updated& u) {
   if (u.before != w.value) return std::nullopt;  // a later step, from other weights
   try {
     const Value change = rebuild(u.value - u.before, study_.corrected());
-    const auto relation = study_.bench.relate(change, study_.truths.at(key(w.value)));
+    const auto relation = study_.bench.relate(change, study_.truths.at(w.value));
     if (!relation || relation->transposed || relation->vanishing) return std::nullopt;
     return -relation->factor;
   } catch (const Error&) {
@@ -51,8 +51,8 @@ bool Judge::update_divides(const Gradient& g) {
 void Judge::judge_updates() {
   for (const Study::Updated& u : study_.updates) {
     const Named& w = study_.forward[u.of];
-    const Value truth = study_.truths.at(key(w.value));
-    const bool counts = !(is(truth, "constant") && truth.node().real("value") == 0);
+    const Value truth = study_.truths.at(w.value);
+    const bool counts = constant_value(truth) != 0;
     if (u.before != w.value || !w.parameter || !counts) continue;
     GradientLine line = line_at(study_.program, study_.assignment(u.assignment));
     line.of = w.name;
@@ -96,7 +96,7 @@ const Named* Judge::other_gradient(const Study::Updated& u) {
     if (!other.parameter || other.value == u.before || other.value.shape() != change.shape()) {
       continue;
     }
-    const auto relation = study_.bench.relate(change, study_.truths.at(key(other.value)));
+    const auto relation = study_.bench.relate(change, study_.truths.at(other.value));
     if (relation && !relation->vanishing && relation->factor < 0) return &other;
   }
   return nullptr;
@@ -105,7 +105,7 @@ const Named* Judge::other_gradient(const Study::Updated& u) {
 void Judge::remark_missing() {
   for (std::size_t i = 0; i < study_.forward.size(); ++i) {
     const Named& w = study_.forward[i];
-    const Value truth = study_.truths.at(key(w.value));
+    const Value truth = study_.truths.at(w.value);
     if (!w.parameter || is(truth, "constant")) continue;
     const bool has_gradient = std::any_of(study_.gradients.begin(), study_.gradients.end(),
                                           [&](const Gradient& g) { return g.of == i; });

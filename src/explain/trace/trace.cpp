@@ -125,7 +125,7 @@ Binding binding_of(const Node& node) {
   return stated != Binding::kAtom ? stated : node.op->formula.of(node).binding;
 }
 
-bool is_zero(const Value& v) { return is(v, "constant") && v.node().real("value") == 0; }
+bool is_zero(const Value& v) { return constant_value(v) == 0; }
 
 // What is multiplied by a constant 0, such as the state before the first time step, is left out.
 // The compiler must not do this, since 0·∞ is no 0; a reader is glad of it.

@@ -85,9 +85,8 @@ Object Interpreter::with_element(const Expression& at, const Object& object, con
       throw ShapeError(fmt::format("the value has the shape {}, its place {}",
                                    to_string(v.array()->shape), to_string(part.result)));
     }
-    const bool zeros = array->value
-                           ? is(array->value, "constant") && array->value.node().real("value") == 0
-                           : is_uniform(*array) && array->known->front() == 0;
+    const bool zeros = array->value ? constant_value(array->value) == 0
+                                    : is_uniform(*array) && array->known->front() == 0;
     Object inside = v;
     if (!op.empty() && !adds) inside = arithmetic(at, op, take(at, object, index), v);
     return tape_.apply(kind, {{object}, {inside}}, [&](Graph& g, const std::vector<Value>& x) {
@@ -114,8 +113,7 @@ Object Interpreter::with_element(const Expression& at, const Object& object, con
       Value inside = as_column(x[2]);
       if (op == "*") inside = x[0] * inside;
       if (op == "/") inside = x[0] / inside;
-      if (op.empty() && one != nullptr && *one == 1 && is(x[0], "constant") &&
-          x[0].node().real("value") == 0) {
+      if (op.empty() && one != nullptr && *one == 1 && constant_value(x[0]) == 0) {
         return place;
       }
       return where(place, inside, x[0]);

@@ -13,12 +13,10 @@
 #include "chainrule/error.h"
 #include "chainrule/simplify.h"
 #include "compiler/memory.h"
+#include "graph/value_map.h"
 
 namespace chainrule::cpu {
 namespace {
-
-using Key = std::pair<std::int64_t, std::size_t>;
-Key key(const Value& v) { return {v.node().id, v.index()}; }
 
 GraphPtr optimise(const Graph& graph) {
   // A graph that was fused before is taken apart, so that fusion sees all of it.
@@ -89,10 +87,10 @@ class Lowering {
   // ── order ──
   void schedule() {
     for (const Node& node : graph().nodes()) {
-      for (const Value& input : node.inputs) readers_[key(input)].push_back(&node);
+      for (const Value& input : node.inputs) readers_[input].push_back(&node);
     }
-    for (const auto& [name, value] : graph().outputs()) kept_.insert(key(value));
-    for (const auto& [parameter, next] : graph().updates()) next_of_[key(next)] = parameter;
+    for (const auto& [name, value] : graph().outputs()) kept_.insert(value);
+    for (const auto& [parameter, next] : graph().updates()) next_of_[next] = parameter;
     find_final_updates();
     for (const Node& node : graph().nodes()) {
       if (!node.op->source && !is_final_update(node)) order_.push_back(&node);
@@ -111,8 +109,8 @@ class Lowering {
       if (update_root(*node) == nullptr) continue;
       bool is_final = true;
       for (std::size_t i = 0; i < node->types.size(); ++i) {
-        const auto readers = readers_.find({node->id, i});
-        is_final = is_final && !kept_.contains({node->id, i}) &&
+        const auto readers = readers_.find(node->output(i));
+        is_final = is_final && !kept_.contains(node->output(i)) &&
                    (readers == readers_.end() ||
                     std::all_of(readers->second.begin(), readers->second.end(),
                                 [&](const Node* reader) { return is_final_update(*reader); }));
@@ -127,7 +125,7 @@ class Lowering {
   // value of, when the update itself is the only late reader of the old value.
   std::optional<Value> in_place(const Node& node, std::size_t i) const {
     if (!is_final_update(node)) return std::nullopt;
-    const auto next = next_of_.find({node.id, i});
+    const auto next = next_of_.find(node.output(i));
     if (next == next_of_.end()) return std::nullopt;
     const Value parameter = next->second;
     const Value old = update_root(node)->inputs[i];  // in the body
@@ -137,7 +135,7 @@ class Lowering {
     if (node.inputs[static_cast<std::size_t>(at - body_inputs.begin())] != parameter) {
       return std::nullopt;
     }
-    const std::vector<const Node*>& readers = readers_.at(key(parameter));
+    const std::vector<const Node*>& readers = readers_.at(parameter);
     const bool alone = std::none_of(readers.begin(), readers.end(), [&](const Node* reader) {
       return reader != &node && is_final_update(*reader);
     });
@@ -149,13 +147,13 @@ class Lowering {
     const Kernel* kernel = find_kernel(node);
     if (i != 0 || kernel == nullptr || kernel->overwrites < 0) return std::nullopt;
     const Value input = node.inputs[static_cast<std::size_t>(kernel->overwrites)];
-    const bool alone = readers_.at(key(input)).size() == 1 && !is(input, "reshape") &&
-                       !kept_.contains(key(input)) && !next_of_.contains(key(input));
+    const bool alone = readers_.at(input).size() == 1 && !is(input, "reshape") &&
+                       !kept_.contains(input) && !next_of_.contains(input);
     return alone && input.type() == node.types[i] ? std::optional(input) : std::nullopt;
   }
 
   // ── memory ──
-  Slot* new_slot(const Value& v) { return slot_[key(v)] = &code_.slots.emplace_back(); }
+  Slot* new_slot(const Value& v) { return slot_[v] = &code_.slots.emplace_back(); }
 
   Slot* own(const Value& v) {
     Tensor& tensor = code_.owned.emplace_back(v.dtype(), v.shape());
@@ -200,11 +198,11 @@ class Lowering {
 
   // Whether only a group's own steps read v, example by example: then it is never materialised.
   bool lives_within(const SliceGroup& group, const Value& v) const {
-    if (group.end - group.begin < 2 || kept_.contains(key(v)) || next_of_.contains(key(v))) {
+    if (group.end - group.begin < 2 || kept_.contains(v) || next_of_.contains(v)) {
       return false;
     }
     if (v.shape().empty() || v.extent(0) != sliced_examples(v.node())) return false;
-    const auto readers = readers_.find(key(v));
+    const auto readers = readers_.find(v);
     if (readers == readers_.end()) return false;
     return std::all_of(readers->second.begin(), readers->second.end(), [&](const Node* reader) {
       const auto first = order_.begin() + static_cast<std::ptrdiff_t>(group.begin);
@@ -236,11 +234,11 @@ class Lowering {
   }
 
   void place_results() {
-    std::map<Key, std::size_t> buffer_of;
+    ValueMap<std::size_t> buffer_of;
     std::vector<Lifetime> buffers;
     std::vector<Slot*> slots;
     const auto use_until = [&](const Value& v, std::size_t step) {
-      const auto found = buffer_of.find(key(storage(v)));
+      const auto found = buffer_of.find(storage(v));
       if (found == buffer_of.end()) return;
       buffers[found->second].last = std::max(buffers[found->second].last, step);
     };
@@ -252,7 +250,7 @@ class Lowering {
       for (std::size_t i = 0; i < node.types.size(); ++i) {
         const Value v = node.output(i);
         if (const std::optional<Value> parameter = in_place(node, i)) {
-          slot_[key(v)] = slot_.at(key(*parameter));
+          slot_[v] = slot_.at(*parameter);
           continue;
         }
         if (lives_within(together, v)) {
@@ -260,13 +258,13 @@ class Lowering {
           continue;
         }
         if (const std::optional<Value> input = dying_input(node, i)) {
-          if (const auto found = buffer_of.find(key(storage(*input))); found != buffer_of.end()) {
-            buffer_of[key(v)] = found->second;
-            slot_[key(v)] = slots[found->second];
+          if (const auto found = buffer_of.find(storage(*input)); found != buffer_of.end()) {
+            buffer_of[v] = found->second;
+            slot_[v] = slots[found->second];
             continue;
           }
         }
-        buffer_of[key(v)] = buffers.size();
+        buffer_of[v] = buffers.size();
         slots.push_back(new_slot(v));
         buffers.push_back({static_cast<std::size_t>(element_count(v.shape())) * size_of(v.dtype()),
                            together.begin, together.end - 1});
@@ -282,7 +280,7 @@ class Lowering {
     for (std::size_t i = 0; i < slots.size(); ++i) slots[i]->data = arena.data() + plan.offsets[i];
   }
 
-  Slot* slot(const Value& v) const { return slot_.at(key(storage(v))); }
+  Slot* slot(const Value& v) const { return slot_.at(storage(v)); }
 
   // ── instructions ──
   void bind_instructions() {
@@ -384,11 +382,11 @@ class Lowering {
   std::size_t first_update_ = 0;
   std::vector<SliceGroup> groups_;                  // among the steps before the updates
   std::map<std::size_t, std::size_t> local_bytes_;  // by a group's first step
-  std::map<Key, std::vector<const Node*>> readers_;
-  std::map<Key, Value> next_of_;  // an update's output → its parameter
-  std::set<Key> kept_;
+  ValueMap<std::vector<const Node*>> readers_;
+  ValueMap<Value> next_of_;  // an update's output → its parameter
+  ValueSet kept_;
   std::set<std::int64_t> final_updates_;
-  std::map<Key, Slot*> slot_;
+  ValueMap<Slot*> slot_;
 };
 
 }  // namespace

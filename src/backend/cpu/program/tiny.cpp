@@ -68,7 +68,7 @@ std::vector<TinyLanes> terms_of_reduction(const Node& node) {
 
 class TinyBuilder {
  public:
-  TinyBuilder(const Graph& graph, const std::map<TinyProgram::Key, Slot*>& slots)
+  TinyBuilder(const Graph& graph, const ValueMap<Slot*>& slots)
       : graph_(graph), slots_(slots), program_(std::make_unique<TinyProgram>()) {}
 
   std::unique_ptr<TinyProgram> run() {
@@ -76,7 +76,7 @@ class TinyBuilder {
       if (!add(node)) return nullptr;
     }
     for (const auto& output : graph_.outputs()) {
-      program_->results_[key(output.second)] = const_cast<float*>(read(output.second));
+      program_->results_[output.second] = const_cast<float*>(read(output.second));
     }
     add_updates();
     return std::move(program_);
@@ -89,8 +89,6 @@ class TinyBuilder {
     TinyLanes lanes = identity();
   };
 
-  static TinyProgram::Key key(const Value& v) { return {v.node().id, v.index()}; }
-
   float* new_register() { return program_->registers_.emplace_back().lane; }
 
   const TinyLanes* keep(std::vector<TinyLanes> lanes) {
@@ -101,14 +99,14 @@ class TinyBuilder {
     TinyOperation& operation = program_->compute_.emplace_back();
     operation.run = function;
     operation.to = new_register();
-    places_[key(result)] = {operation.to, identity()};
+    places_[result] = {operation.to, identity()};
     program_->listing_.push_back(fmt::format("{} = {}", text_name(result), result.node().op->name));
     return operation;
   }
 
   // The sixteen numbers of a value in their own order, shuffled into a register where need be.
   const float* read(const Value& v) {
-    Place& place = places_.at(key(v));
+    Place& place = places_.at(v);
     const auto count = static_cast<std::size_t>(element_count(v.shape()));
     const TinyLanes straight = identity();
     if (std::equal(straight.begin(), straight.begin() + static_cast<std::ptrdiff_t>(count),
@@ -126,7 +124,7 @@ class TinyBuilder {
 
   // The terms of a sum over v, seen through the lanes in which v's numbers stand.
   const TinyLanes* through(const Value& v, std::vector<TinyLanes> terms) {
-    const TinyLanes& lanes = places_.at(key(v)).lanes;
+    const TinyLanes& lanes = places_.at(v).lanes;
     for (TinyLanes& term : terms) {
       for (std::int32_t& lane : term) lane = lanes[static_cast<std::size_t>(lane)];
     }
@@ -145,9 +143,9 @@ class TinyBuilder {
   }
 
   bool add_source(const Node& node) {
-    const Slot* slot = slots_.at(key(node.output()));
+    const Slot* slot = slots_.at(node.output());
     if (is(node, "parameter")) {
-      places_[key(node.output())] = {reinterpret_cast<const float*>(slot->data), identity()};
+      places_[node.output()] = {reinterpret_cast<const float*>(slot->data), identity()};
       return true;
     }
     TinyOperation& operation = emit(functions_.load, node.output());
@@ -159,12 +157,12 @@ class TinyBuilder {
   bool add_constant(const Node& node) {
     float* to = new_register();
     std::fill_n(to, kTinyLanes, static_cast<float>(node.real("value")));
-    places_[key(node.output())] = {to, identity()};
+    places_[node.output()] = {to, identity()};
     return true;
   }
 
   bool add_movement(const Node& node) {
-    Place place = places_.at(key(node.inputs[0]));
+    Place place = places_.at(node.inputs[0]);
     const TinyLanes moved = lanes_moved_by(node);
     const TinyLanes before = place.lanes;
     std::ranges::transform(moved, place.lanes.begin(), [&](std::int32_t lane) {
@@ -172,7 +170,7 @@ class TinyBuilder {
     });
     // A constant's lanes are all alike.
     if (is(node.inputs[0], "constant")) place.lanes = identity();
-    places_[key(node.output())] = place;
+    places_[node.output()] = place;
     return true;
   }
 
@@ -181,7 +179,7 @@ class TinyBuilder {
     const Value x = node.inputs[0];
     const TinyLanes* lanes = through(x, terms);
     TinyOperation& operation = emit(function, node.output());
-    operation.a = places_.at(key(x)).memory;
+    operation.a = places_.at(x).memory;
     operation.a_lanes = lanes;
     operation.terms = static_cast<std::int32_t>(terms.size());
     if (is(node, "mean")) operation.scale = 1.0F / static_cast<float>(terms.size());
@@ -211,8 +209,8 @@ class TinyBuilder {
     const TinyLanes* a_lanes = through(a, a_terms);
     const TinyLanes* b_lanes = through(b, b_terms);
     TinyOperation& operation = emit(functions_.product, node.output());
-    operation.a = places_.at(key(a)).memory;
-    operation.b = places_.at(key(b)).memory;
+    operation.a = places_.at(a).memory;
+    operation.b = places_.at(b).memory;
     operation.a_lanes = a_lanes;
     operation.b_lanes = b_lanes;
     operation.terms = static_cast<std::int32_t>(k_count);
@@ -265,16 +263,16 @@ class TinyBuilder {
       }
       TinyOperation& operation = program_->apply_.emplace_back();
       operation.run = functions_.copy;
-      operation.to = reinterpret_cast<float*>(slots_.at(key(parameter))->data);
+      operation.to = reinterpret_cast<float*>(slots_.at(parameter)->data);
       operation.a = from;
     }
   }
 
   const Graph& graph_;
-  const std::map<TinyProgram::Key, Slot*>& slots_;
+  const ValueMap<Slot*>& slots_;
   const TinyFunctions functions_ = tiny_functions();
   std::unique_ptr<TinyProgram> program_;
-  std::map<TinyProgram::Key, Place> places_;
+  ValueMap<Place> places_;
 };
 
 bool TinyProgram::fits(const Graph& graph) {
@@ -286,8 +284,7 @@ bool TinyProgram::fits(const Graph& graph) {
   });
 }
 
-std::unique_ptr<TinyProgram> TinyProgram::make(const Graph& graph,
-                                               const std::map<Key, Slot*>& slots) {
+std::unique_ptr<TinyProgram> TinyProgram::make(const Graph& graph, const ValueMap<Slot*>& slots) {
   return TinyBuilder(graph, slots).run();
 }
 

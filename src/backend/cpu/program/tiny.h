@@ -17,6 +17,7 @@
 
 #include "backend/cpu/kernels/chain.h"
 #include "backend/cpu/kernels/instruction.h"
+#include "graph/value_map.h"
 
 namespace chainrule::cpu {
 
@@ -62,8 +63,6 @@ TinyFunctions tiny_functions();
 /// slots and parameters that it was given.
 class TinyProgram {
  public:
-  using Key = std::pair<std::int64_t, std::size_t>;
-
   /// Whether every array of the graph has one to sixteen numbers.
   static bool fits(const Graph& graph);
 
@@ -72,7 +71,7 @@ class TinyProgram {
   /// requires  fits(graph).
   /// `slots` has an entry for every input and parameter; a parameter's memory is a multiple of 64
   /// bytes and stays where it is.
-  static std::unique_ptr<TinyProgram> make(const Graph& graph, const std::map<Key, Slot*>& slots);
+  static std::unique_ptr<TinyProgram> make(const Graph& graph, const ValueMap<Slot*>& slots);
 
   /// Everything but the updates.  throws  DataError naming a label out of range.
   void compute() const {
@@ -86,9 +85,7 @@ class TinyProgram {
   /// Where a value stands after compute().
   ///
   /// requires  it is an output of the graph.
-  float* result(const Value& output) const {
-    return results_.at({output.node().id, output.index()});
-  }
+  float* result(const Value& output) const { return results_.at(output); }
   std::size_t bytes() const { return registers_.size() * sizeof(Register); }
   double flop() const { return flop_; }
   std::vector<std::string> listing() const { return listing_; }
@@ -103,7 +100,7 @@ class TinyProgram {
   std::deque<std::vector<TinyLanes>> lanes_;
   std::vector<TinyOperation> compute_;
   std::vector<TinyOperation> apply_;
-  std::map<Key, float*> results_;
+  ValueMap<float*> results_;
   std::vector<std::string> listing_;
   double flop_ = 0;
 };
