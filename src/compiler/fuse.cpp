@@ -9,6 +9,7 @@
 
 #include "chainrule/ops.h"
 #include "compiler/passes.h"
+#include "graph/copy.h"
 #include "graph/op.h"
 
 namespace chainrule {
@@ -28,21 +29,20 @@ const Op kFused{checked({
     },
     .expand = [](const Node& n) -> std::vector<Value> {
       Graph& target = n.inputs.front().graph();
-      std::map<std::pair<std::int64_t, std::size_t>, Value> moved;
-      const auto new_value = [&](const Value& v) { return moved.at({v.node().id, v.index()}); };
+      ValueMap<Value> moved;
       std::size_t next_input = 0;
       for (const Node& node : n.body->nodes()) {
         if (node.op->source) {
-          moved[{node.id, 0}] = n.inputs[next_input++];
+          moved[node.output()] = n.inputs[next_input++];
           continue;
         }
         std::vector<Value> inputs;
-        for (const Value& input : node.inputs) inputs.push_back(new_value(input));
-        const Node& copy = target.append(*node.op, inputs, node.attributes);
-        for (std::size_t i = 0; i < node.types.size(); ++i) moved[{node.id, i}] = copy.output(i);
+        for (const Value& input : node.inputs) inputs.push_back(moved.at(input));
+        const std::vector<Value> copies = copy_node(node, target, std::move(inputs));
+        for (std::size_t i = 0; i < copies.size(); ++i) moved[node.output(i)] = copies[i];
       }
       std::vector<Value> outputs;
-      for (const auto& [name, value] : n.body->outputs()) outputs.push_back(new_value(value));
+      for (const auto& [name, value] : n.body->outputs()) outputs.push_back(moved.at(value));
       return outputs;
     },
     .grad = gradient_of_expansion,
@@ -171,18 +171,18 @@ class Body {
           node.op->product || (node.op->update && inputs.size() <= node.types.size());
       inputs.push_back(inner_or_input(input, !array));
     }
-    const Node& copy = graph->append(*node.op, inputs, node.attributes);
-    for (std::size_t i = 0; i < node.types.size(); ++i) inner_[{node.id, i}] = copy.output(i);
+    const std::vector<Value> copies = copy_node(node, *graph, std::move(inputs));
+    for (std::size_t i = 0; i < copies.size(); ++i) inner_[node.output(i)] = copies[i];
   }
 
-  Value inner(const Value& v) const { return inner_.at({v.node().id, v.index()}); }
+  Value inner(const Value& v) const { return inner_.at(v); }
 
   std::shared_ptr<Graph> graph = std::make_shared<Graph>("body");
   std::vector<Value> outside;  // what the body's inputs stand for, in the old graph
 
  private:
   Value inner_or_input(const Value& v, bool may_absorb) {
-    const auto found = inner_.find({v.node().id, v.index()});
+    const auto found = inner_.find(v);
     if (found != inner_.end()) return found->second;
     if (may_absorb && Grouping::is_way_of_reading(v.node())) {
       add(v.node());
@@ -190,10 +190,10 @@ class Body {
     }
     const std::string name = "x" + std::to_string(outside.size());
     outside.push_back(v);
-    return inner_[{v.node().id, v.index()}] = graph->input(name, v.type());
+    return inner_[v] = graph->input(name, v.type());
   }
 
-  std::map<std::pair<std::int64_t, std::size_t>, Value> inner_;
+  ValueMap<Value> inner_;
 };
 
 }  // namespace
@@ -241,9 +241,7 @@ GraphPtr fuse(const Graph& graph) {
       const Group group = groups.of(node);
       if (group != kNoGroup && group != node.id) return std::vector<Value>(node.types.size());
       if (group == kNoGroup) {
-        const Node& copy = target.append(*node.op, inputs, node.attributes, node.body);
-        for (std::size_t i = 0; i < node.types.size(); ++i) outputs.push_back(copy.output(i));
-        return outputs;
+        return outputs = copy_node(node, target, inputs);
       }
       const Body& body = bodies.at(group);
       std::vector<Value> outside;

@@ -4,6 +4,7 @@
 #include <unordered_map>
 
 #include "compiler/passes.h"
+#include "graph/copy.h"
 #include "graph/op.h"
 
 namespace chainrule {
@@ -38,8 +39,7 @@ GraphPtr rewrite(const Graph& graph, const std::function<Rule(Graph& target)>& m
   for (const Node& node : graph.nodes()) {
     std::vector<Value>& outputs = moved[static_cast<std::size_t>(node.id)];
     if (node.op->source) {
-      outputs = {is(node, "parameter") ? target->parameter(node.names[0], node.types[0])
-                                       : target->input(node.names[0], node.types[0])};
+      outputs = {copy_source(node, *target)};
       continue;
     }
     std::vector<Value> inputs;
@@ -48,8 +48,7 @@ GraphPtr rewrite(const Graph& graph, const std::function<Rule(Graph& target)>& m
     if (std::optional<std::vector<Value>> replaced = rule(node, inputs)) {
       outputs = std::move(*replaced);
     } else {
-      const Node& copy = target->append(*node.op, inputs, node.attributes, node.body);
-      for (std::size_t i = 0; i < node.types.size(); ++i) outputs.push_back(copy.output(i));
+      outputs = copy_node(node, *target, inputs);
     }
     move_names(node, outputs);
     move_note(node, *target, first_new);
@@ -74,10 +73,7 @@ GraphPtr join_equal_nodes(const Graph& graph) {
       }
       key += attributes_text(node.attributes);
       std::vector<Value>& outputs = (*seen)[key];
-      if (outputs.empty()) {
-        const Node& copy = target.append(*node.op, inputs, node.attributes);
-        for (std::size_t i = 0; i < node.types.size(); ++i) outputs.push_back(copy.output(i));
-      }
+      if (outputs.empty()) outputs = copy_node(node, target, inputs);
       return outputs;
     };
   });

@@ -14,6 +14,7 @@
 #include "compiler/passes.h"
 #include "explain/derive/local_derivative.h"
 #include "explain/derive/recognise.h"
+#include "graph/copy.h"
 #include "notation/math_text.h"
 #include "notation/notation.h"
 
@@ -31,7 +32,7 @@ class Deriving {
  public:
   Deriving(Value loss, const std::vector<Value>& wrt) : graph_("derivation") {
     Graph given("given");
-    Copy copy(given);
+    GraphCopy copy(given);
     given.output("loss", copy(loss));
     const bool only_sources =
         std::all_of(wrt.begin(), wrt.end(), [](const Value& v) { return v.node().op->source; });
@@ -40,7 +41,7 @@ class Deriving {
       wrt_.push_back(v);
     }
     const GraphPtr seen = only_sources ? recognise(given) : drop_unused(given);
-    Copy again(graph_);
+    GraphCopy again(graph_);
     again.name_constants();
     loss_ = again(seen->outputs()[0].second);
     for (std::size_t i = 0; i < wrt_.size(); ++i) wrt_[i] = again(seen->outputs()[i + 1].second);
@@ -163,7 +164,7 @@ ChainTerm Deriving::term(const Value& v, const Value& reader) const {
   const bool from_loss = reader == loss_;
   if (!from_loss) term.upstream = gradient_name(reader);
   Graph local("local");
-  Copy copy(local);
+  GraphCopy copy(local);
   ValueSet seen;
   std::vector<Value> operands;
   named_operands(reader, seen, operands);
@@ -193,7 +194,7 @@ ChainTerm Deriving::term(const Value& v, const Value& reader) const {
 // The contributions of all readers, by the named values alone, and their sum.
 void Deriving::differentiate(DerivationStep& step, const Value& v) {
   Graph local("local");
-  Copy inputs(local);
+  GraphCopy inputs(local);
   std::map<std::string, Value> sources;
   const auto source = [&](const std::string& name, const Type& type) {
     Value& value = sources[name];
@@ -203,7 +204,7 @@ void Deriving::differentiate(DerivationStep& step, const Value& v) {
   Value total;
   std::vector<Value> readers;
   for (const Value& reader : readers_.at(v)) {
-    Copy copy(local);
+    GraphCopy copy(local);
     ValueSet seen;
     std::vector<Value> operands;
     named_operands(reader, seen, operands);
@@ -257,7 +258,7 @@ DerivationStep Deriving::step(const Value& v) {
 void Deriving::finish(Derivation& derivation) const {
   const std::vector<Value> order = backward_order();
   Graph whole("backward");
-  Copy copy(whole);
+  GraphCopy copy(whole);
   const Value loss = copy(loss_);
   std::vector<Value> values;
   for (const Value& v : order) values.push_back(copy(v));
@@ -278,7 +279,7 @@ void Deriving::finish(Derivation& derivation) const {
 // The lines that remain when only what was asked for is computed.
 void Deriving::write_program(Derivation& derivation) const {
   Graph whole("backward");
-  Copy copy(whole);
+  GraphCopy copy(whole);
   const Value loss = copy(loss_);
   std::vector<Value> values;
   for (const Value& v : wrt_) values.push_back(copy(v));

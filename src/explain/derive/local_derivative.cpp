@@ -12,6 +12,7 @@
 #include "chainrule/simplify.h"
 #include "compiler/passes.h"
 #include "explain/derive/recognise.h"
+#include "graph/copy.h"
 #include "notation/math_text.h"
 
 namespace chainrule {
@@ -97,7 +98,7 @@ std::string with_inputs(const std::string& pattern, const Node& node, const std:
 // ∂to/∂from where only elementwise ops lie between: the gradient with dy = 1. Empty when it is 1.
 MathText elementwise_derivative(const Value& from, const Value& to) {
   Graph graph;
-  Copy copy(graph);
+  GraphCopy copy(graph);
   const Value x = copy(from);
   const Value y = copy(to);
   const Value d = gradient(y, {x}, constant(graph, 1.0, y.shape()))[0];
@@ -130,41 +131,6 @@ MathText in_mathematics(const Value& v, const std::string& own) {
 
 std::string fraction(const std::string& above, const std::string& below) {
   return "∂" + above + "/∂" + below;
-}
-
-Value Copy::operator()(const Value& v) {
-  std::set<std::int64_t> needed;
-  std::vector<Value> open{v};
-  while (!open.empty()) {
-    const Value next = open.back();
-    open.pop_back();
-    if (copied_.contains(next) || !needed.insert(next.node().id).second) continue;
-    open.insert(open.end(), next.node().inputs.begin(), next.node().inputs.end());
-  }
-  for (const std::int64_t id : needed) {
-    copy(v.graph().nodes()[static_cast<std::size_t>(id)]);
-  }
-  return copied_.at(v);
-}
-
-void Copy::copy(const Node& node) {
-  if (node.op->source) {
-    const bool parameter = is(node, "parameter");
-    put(node.output(), parameter ? target_.parameter(node.names[0], node.types[0])
-                                 : target_.input(node.names[0], node.types[0]));
-    return;
-  }
-  if (constants_are_symbols_ && is(node, "constant") && !node.names[0].empty()) {
-    put(node.output(), target_.input(node.names[0], node.types[0]));
-    return;
-  }
-  std::vector<Value> inputs;
-  for (const Value& input : node.inputs) inputs.push_back(copied_.at(input));
-  const Node& copy = target_.append(*node.op, inputs, node.attributes, node.body);
-  for (std::size_t i = 0; i < node.types.size(); ++i) {
-    put(node.output(i), copy.output(i));
-    if (!node.names[i].empty()) copy.output(i).named(node.names[i]);
-  }
 }
 
 void add_local(const Value& v, const Value& reader, ChainTerm& term) {

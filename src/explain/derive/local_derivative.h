@@ -21,26 +21,6 @@ MathText in_mathematics(const Value& v, const std::string& own);
 /// "∂above/∂below".
 std::string fraction(const std::string& above, const std::string& below);
 
-/// A copy of those parts of a graph that compute some values, onto another graph.
-class Copy {
- public:
-  explicit Copy(Graph& target) : target_(target) {}
-
-  /// Lets constants with a name be symbols: the m of 1/m.
-  void name_constants() { constants_are_symbols_ = true; }
-  /// What stands for `from` in the copy.
-  void put(const Value& from, const Value& to) { copied_[from] = to; }
-  /// The copy of v, in the node order of the original, so that sums keep theirs.
-  Value operator()(const Value& v);
-
- private:
-  void copy(const Node& node);
-
-  Graph& target_;
-  ValueMap<Value> copied_;
-  bool constants_are_symbols_ = false;
-};
-
 /// Adds to `term` the local derivatives between `v` and `reader`, from the reader inwards, and the
 /// reasons that the ops in between give.
 ///

@@ -8,6 +8,7 @@
 #include "chainrule/derivation.h"
 #include "chainrule/error.h"
 #include "chainrule/gradient.h"
+#include "graph/copy.h"
 #include "graph/op.h"
 
 namespace chainrule {
@@ -56,10 +57,9 @@ TrainingStep training_step(const NumpyProgram& program,
     }
     std::vector<Value> inputs;
     for (const Value& input : node.inputs) inputs.push_back(copy_of(input));
-    const Node& copy = graph.append(*node.op, std::move(inputs), node.attributes, node.body);
-    for (std::size_t i = 0; i < node.types.size(); ++i) {
-      outputs.push_back(copy.output(i));
-      graph.set_name(copy.output(i), name_of(node.output(i)));
+    outputs = copy_node(node, graph, std::move(inputs));
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      graph.set_name(outputs[i], name_of(node.output(i)));
     }
   }
   if (step.parameters.empty()) {

@@ -7,6 +7,7 @@
 
 #include "chainrule/ops.h"
 #include "chainrule/random.h"
+#include "graph/copy.h"
 #include "graph/op.h"
 
 namespace chainrule::backprop {
@@ -94,8 +95,7 @@ Bench::Bench(const Graph& graph, TensorMap feed) : feed_(std::move(feed)) {
   for (const Node& node : graph.nodes()) {
     std::vector<Value>& outputs = here_.emplace_back();
     if (node.op->source) {
-      outputs = {is(node, "parameter") ? graph_.parameter(node.names[0], node.types[0])
-                                       : graph_.input(node.names[0], node.types[0])};
+      outputs = {copy_source(node, graph_)};
       continue;
     }
     std::vector<Value> inputs;

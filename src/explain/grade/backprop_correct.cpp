@@ -15,6 +15,7 @@
 #include "compiler/passes.h"
 #include "explain/grade/backprop_activations.h"
 #include "explain/verify/numeric.h"
+#include "graph/copy.h"
 #include "graph/op.h"
 #include "notation/notation.h"
 #include "notation/words.h"
@@ -67,8 +68,7 @@ class Line {
       }
       std::vector<Value> inputs;
       for (const Value& input : node.inputs) inputs.push_back(here(input));
-      const Node& copy = graph_.append(*node.op, std::move(inputs), node.attributes);
-      for (std::size_t i = 0; i < node.types.size(); ++i) outputs.push_back(copy.output(i));
+      outputs = copy_node(node, graph_, std::move(inputs));
       for (std::size_t i = 0; i < node.types.size(); ++i) {
         const bool has_line = study.forward_at.contains(study.bench.here(node.output(i)));
         if (has_line && !node.names[i].empty()) outputs[i].named(node.names[i]);

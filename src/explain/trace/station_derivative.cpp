@@ -10,6 +10,7 @@
 #include "chainrule/gradient.h"
 #include "chainrule/ops.h"
 #include "chainrule/simplify.h"
+#include "graph/copy.h"
 #include "graph/op.h"
 
 namespace chainrule {
@@ -47,23 +48,22 @@ StationDerivative::StationDerivative(const Trace& trace,
 // What computes `to` from the other stations, which are inputs here.
 std::unique_ptr<Graph> StationDerivative::part(Value& to) const {
   auto graph = std::make_unique<Graph>("part");
-  std::map<std::pair<std::int64_t, std::size_t>, Value> copies;
+  ValueMap<Value> copies;
   const std::function<Value(const Value&)> copy = [&](const Value& v) -> Value {
-    Value& made = copies[{v.node().id, v.index()}];
-    if (made) return made;
+    if (const auto made = copies.find(v); made != copies.end()) return made->second;
     const bool is_station = std::any_of(stations_.begin(), stations_.end(),
                                         [&](const TraceValue* s) { return s->value == v; });
     if (v.node().op->source || (is_station && v != to_.value)) {
-      return made = graph->input(v.name(), v.type());
+      return copies[v] = graph->input(v.name(), v.type());
     }
     std::vector<Value> inputs;
     for (const Value& input : v.node().inputs) inputs.push_back(copy(input));
-    const Node& node = graph->append(*v.node().op, inputs, v.node().attributes, v.node().body);
-    for (std::size_t i = 0; i < node.types.size(); ++i) {
-      copies[{v.node().id, i}] = node.output(i);
-      if (!v.node().names[i].empty()) node.output(i).named(v.node().names[i]);
+    const std::vector<Value> outputs = copy_node(v.node(), *graph, std::move(inputs));
+    for (std::size_t i = 0; i < outputs.size(); ++i) {
+      copies[v.node().output(i)] = outputs[i];
+      if (!v.node().names[i].empty()) outputs[i].named(v.node().names[i]);
     }
-    return node.output(v.index());
+    return outputs[v.index()];
   };
   to = copy(to_.value);
   graph->output(to_.name, to);

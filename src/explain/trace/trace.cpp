@@ -16,6 +16,7 @@
 #include "chainrule/simplify.h"
 #include "compiler/passes.h"
 #include "explain/trace/unroll.h"
+#include "graph/copy.h"
 #include "graph/op.h"
 #include "notation/notation.h"
 #include "train/loss.h"
@@ -148,12 +149,9 @@ GraphPtr own_transposes(const Graph& graph) {
       for (Value& input : inputs) {
         if (!is(input, "transpose") || !input.name().empty()) continue;
         const Node& copied = input.node();
-        input = target.append(*copied.op, copied.inputs, copied.attributes).output();
+        input = copy_node(copied, target, copied.inputs)[0];
       }
-      const Node& made = target.append(*node.op, inputs, node.attributes, node.body);
-      std::vector<Value> outputs;
-      for (std::size_t i = 0; i < node.types.size(); ++i) outputs.push_back(made.output(i));
-      return outputs;
+      return copy_node(node, target, inputs);
     };
   }));
 }

@@ -8,6 +8,7 @@
 
 #include "compiler/passes.h"
 #include "explain/verify/rounding.h"
+#include "graph/copy.h"
 #include "graph/op.h"
 
 namespace chainrule {
@@ -24,38 +25,12 @@ std::vector<double> numbers(const Tensor& tensor) {
 }  // namespace
 
 std::unique_ptr<Graph> needed_part(const std::vector<std::pair<std::string, Value>>& values) {
-  const Graph& graph = values.front().second.graph();
-  std::vector<bool> needed(graph.nodes().size(), false);
-  for (const auto& [name, value] : values) needed[static_cast<std::size_t>(value.node().id)] = true;
-  for (std::size_t i = needed.size(); i-- > 0;) {
-    if (!needed[i]) continue;
-    for (const Value& input : graph.nodes()[i].inputs) {
-      needed[static_cast<std::size_t>(input.node().id)] = true;
-    }
-  }
-  auto part = std::make_unique<Graph>(graph.name());
-  std::vector<const Node*> copies(graph.nodes().size(), nullptr);
-  const auto copy_of = [&](const Value& v) {
-    return copies[static_cast<std::size_t>(v.node().id)]->output(v.index());
-  };
-  for (const Node& node : graph.nodes()) {
-    const auto i = static_cast<std::size_t>(node.id);
-    if (!needed[i]) continue;
-    if (node.op->source) {
-      copies[i] = &(is(node, "parameter") ? part->parameter(node.names[0], node.types[0])
-                                          : part->input(node.names[0], node.types[0]))
-                       .node();
-      continue;
-    }
-    std::vector<Value> inputs;
-    for (const Value& input : node.inputs) inputs.push_back(copy_of(input));
-    copies[i] = &part->append(*node.op, inputs, node.attributes, node.body);
-    for (std::size_t k = 0; k < node.names.size(); ++k) {
-      if (!node.names[k].empty()) copies[i]->output(k).named(node.names[k]);
-    }
-    part->set_note(*copies[i], node.note);
-  }
-  for (const auto& [name, value] : values) part->output(name, copy_of(value));
+  auto part = std::make_unique<Graph>(values.front().second.graph().name());
+  std::vector<Value> all;
+  for (const auto& [name, value] : values) all.push_back(value);
+  GraphCopy copy(*part);
+  copy.add(all);
+  for (const auto& [name, value] : values) part->output(name, copy(value));
   return part;
 }
 
