@@ -15,6 +15,8 @@ if(cli_sources)
   precompile_headers(chainrule_cli)
   compile_quickly(chainrule_cli)
   target_link_libraries(chainrule_cli PRIVATE CLI11::CLI11 chainrule_toml)
+  set_source_files_properties(src/cli/command_line.cpp PROPERTIES COMPILE_DEFINITIONS
+    "CHAINRULE_VERSION=\"${PROJECT_VERSION}\"")
 endif()
 
 # An example sees what a user sees: the public headers and nothing else.

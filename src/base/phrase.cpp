@@ -149,13 +149,32 @@ const PhraseRule& find_rule(const Word& word, std::string_view what,
   refuse(word.column, unknown_name(what, word.text, known));
 }
 
+// What is read, and by which rules.
+struct Reading {
+  std::string_view what;
+  const std::vector<PhraseRule>& rules;
+};
+
+// A name where an option is expected: the comma before it is missing.
+void refuse_missing_comma(const Word& word, const Phrase& phrase, const Reading& reading) {
+  const std::string name = normal_name(word.text);
+  for (const PhraseRule& rule : reading.rules) {
+    if (rule.name != name) continue;
+    refuse(word.column,
+           fmt::format("\"{0}\" is a {1}, not an option of {2}; between one {1} and the "
+                       "next stands a comma: \"{2} …, {0}\"",
+                       word.text, reading.what, phrase.name));
+  }
+}
+
 // Which option a word sets, and to what.
 struct Setting {
   const OptionRule* option;
   std::string_view value;
 };
 
-Setting setting_of(const Word& word, const PhraseRule& rule, const Phrase& phrase) {
+Setting setting_of(const Word& word, const PhraseRule& rule, const Phrase& phrase,
+                   const Reading& reading) {
   const bool group = is_group(word.text);
   const std::size_t equals = group ? std::string_view::npos : word.text.find('=');
   const std::string key = normal_name(word.text.substr(0, equals));
@@ -172,6 +191,7 @@ Setting setting_of(const Word& word, const PhraseRule& rule, const Phrase& phras
       }
     }
   }
+  if (reading.what == "layer") refuse_missing_comma(word, phrase, reading);
   if (rule.options.empty()) {
     refuse(word.column, phrase.name + " takes no options, got \"" + std::string(word.text) + "\"");
   }
@@ -182,12 +202,6 @@ Setting setting_of(const Word& word, const PhraseRule& rule, const Phrase& phras
   refuse(word.column, unknown_name(fmt::format("option of {}", phrase.name),
                                    word.text.substr(0, equals), option_names(rule)));
 }
-
-// What is read, and by which rules.
-struct Reading {
-  std::string_view what;
-  const std::vector<PhraseRule>& rules;
-};
 
 std::vector<Phrase> phrases_of(const Word& line, const Reading& reading);
 
@@ -265,7 +279,7 @@ Phrase phrase_of(const Word& line, const Reading& reading) {
   Phrase phrase;
   phrase.name = rule.name;
   for (std::size_t i = 1; i < words.size(); ++i) {
-    const Setting setting = setting_of(words[i], rule, phrase);
+    const Setting setting = setting_of(words[i], rule, phrase, reading);
     // A list's own words are found from where it begins, behind "key=".
     const std::size_t key = is_group(setting.value) ? words[i].text.find('(') : 0;
     set_option(phrase, setting, words[i].column + key, reading);

@@ -75,7 +75,7 @@ Command derive_command();
 Command check_command();
 Command explain_command();
 
-/// Parses a command line and runs the subcommand that it names; --help prints.
+/// Parses a command line and runs the subcommand that it names; --help and --version print.
 ///
 /// throws  UsageError for a line that cannot be parsed; what the subcommand throws.
 void run_command_line(int argc, char** argv, const std::vector<Command>& commands);

@@ -7,6 +7,7 @@
 #include <type_traits>
 
 #include "base/format.h"
+#include "base/nearest.h"
 #include "base/phrase_rules.h"
 #include "chainrule/error.h"
 #include "cli/command.h"
@@ -203,23 +204,55 @@ void add_command(CLI::App& app, const Command& command) {
   });
 }
 
+// A word in the place of the subcommand that is none: CLI11 would only say that one is missing.
+void require_subcommand(int argc, char** argv, const std::vector<Command>& commands) {
+  std::vector<std::string> names;
+  for (const Command& command : commands) names.push_back(command.name);
+  if (argc < 2) {
+    throw UsageError("a subcommand is needed: " + joined(names, ", ") + "; see chainrule --help");
+  }
+  const std::string first = argv[1];
+  if (first.starts_with('-') || std::find(names.begin(), names.end(), first) != names.end()) return;
+  throw UsageError(unknown_name("subcommand", first, names) + "; see chainrule --help");
+}
+
+// What of a line the subcommand does not know: an option by its nearest name, else a word too many.
+std::string unexpected_text(const CLI::App& sub) {
+  for (const std::string& word : sub.remaining()) {
+    if (!word.starts_with("--")) continue;
+    std::vector<std::string> known;
+    for (const CLI::Option* option : sub.get_options()) {
+      if (!option->get_lnames().empty()) known.push_back("--" + option->get_lnames().front());
+    }
+    const std::string name = word.substr(0, word.find('='));
+    return fmt::format("{} has no option {}{}", sub.get_name(), name, did_you_mean(name, known));
+  }
+  return fmt::format("{} does not take \"{}\"", sub.get_name(), sub.remaining().front());
+}
+
 }  // namespace
 
 void run_command_line(int argc, char** argv, const std::vector<Command>& commands) {
   CLI::App app("chainrule trains neural networks by backpropagation and shows its working.");
   app.name("chainrule");
   app.require_subcommand(1);
+  app.set_version_flag("--version", "chainrule " CHAINRULE_VERSION);
+  require_subcommand(argc, argv, commands);
   for (const Command& command : commands) add_command(app, command);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) {  // --help
+    if (error.get_exit_code() == 0) {  // --help, --version
       app.exit(error);
       return;
     }
     const auto chosen = app.get_subcommands();
     const std::string of = chosen.empty() ? "" : " " + chosen.front()->get_name();
-    throw UsageError(std::string(error.what()) + "; see chainrule" + of + " --help");
+    const bool extra = error.get_exit_code() == static_cast<int>(CLI::ExitCodes::ExtrasError);
+    const std::string what = extra && !chosen.empty() && !chosen.front()->remaining().empty()
+                                 ? unexpected_text(*chosen.front())
+                                 : error.what();
+    throw UsageError(what + "; see chainrule" + of + " --help");
   }
 }
 

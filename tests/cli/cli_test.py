@@ -282,6 +282,20 @@ class Works(Case):
 
 
 class Usage(Case):
+    def test_the_version_is_told(self):
+        self.assertRegex(self.succeed("--version"), r"^chainrule \d+\.\d+\.\d+\n$")
+
+    def test_slips_on_the_command_line_are_answered_with_the_nearest_name(self):
+        for words, run in ((("a subcommand is needed: train, evaluate",), []),
+                           (('unknown subcommand "trian"; did you mean "train"?',), ["trian", "iris"]),
+                           (('unknown subcommand "iris"', "train"), ["iris"]),
+                           (('train has no option --taget; did you mean "--target"?', "see chainrule train --help"),
+                            ["train", "iris", "--taget", "x"]),
+                           (("train has no option --epoch; did you mean",), ["train", "iris", "--epoch=3"]),
+                           (('predict does not take "three"',), ["predict", "m", "two", "three"])):
+            with self.subTest(run=run):
+                self.fail_with(2, *words, run=run)
+
     def test_unknown_names_are_answered_with_what_there_is(self):
         self.write("t.csv", FLOWERS)
         train = ["train", "t.csv", "--target", "kind"]

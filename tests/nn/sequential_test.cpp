@@ -170,6 +170,10 @@ TEST_CASE("errors name the layer, the place in the text and the nearest name") {
                        UsageError);
   CHECK_THROWS_WITH_AS(Sequential::parse("linear 10 units=5"),
                        "column 11: linear: units is given twice", UsageError);
+  CHECK_THROWS_WITH_AS(Sequential::parse("linear 32 relu, linear 3"),
+                       "column 11: \"relu\" is a layer, not an option of linear; between one layer "
+                       "and the next stands a comma: \"linear …, relu\"",
+                       UsageError);
   CHECK_THROWS_WITH_AS(Sequential::parse("relu 5"), "column 6: relu takes no options, got \"5\"",
                        UsageError);
   CHECK_THROWS_WITH_AS(Sequential::parse("linear 4,"), "column 10: no layer given", UsageError);
