@@ -103,7 +103,7 @@ Sequential network_for(const TrainingData& data, const Sequential& asked) {
 
 FitOptions Model::prepare(const TrainingData& data, const FitOptions& options) {
   const std::int64_t rows = data.train.x.shape()[0];
-  const FitOptions how = usual_options(options, rows);
+  FitOptions how = usual_options(options, rows);
   const bool begins = parameters.empty();
   if (begins) {
     const bool chosen = network.layers().empty();
