@@ -31,9 +31,9 @@ check_tidy() {
     -D "CHAINRULE_SIMD_OFF=|HWY_AVX2|HWY_SSE4" -D CHAINRULE_KERNEL_OPTIONS= >/dev/null
   mapfile -t files < <(git ls-files 'src/*.cpp' 'examples/*.cpp' 'bench/*.cpp')
   # Of the 20 s that a file takes half goes into the last paths through the largest functions. Without
-  # them a hundred files keep within ten minutes of two cores.
+  # them fifty files keep within five minutes of two cores.
   if [[ -n $changed ]]; then
-    mapfile -t files < <(tools/changed_sources --most 100 "${files[@]}")
+    mapfile -t files < <(tools/changed_sources --most 50 "${files[@]}")
     options=(--extra-arg=-Xclang --extra-arg=-analyzer-config --extra-arg=-Xclang --extra-arg=max-nodes=30000)
   fi
   [[ ${#files[@]} -gt 0 ]] || return 0

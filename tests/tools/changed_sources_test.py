@@ -106,6 +106,17 @@ class ChangedSources(unittest.TestCase):
         self.assertEqual(self.concerned("--since", "HEAD", "--most", "2"), ["src/cli/main.cpp", "src/base/near.cpp"])
         self.assertEqual(self.concerned("--since", "HEAD", "--most", "3"), SOURCES)
 
+    def test_a_file_that_only_moved_has_not_changed_much(self):
+        long = FILES["src/base/near.cpp"] + "// a line\n" * 50
+        (self.root / "src/base/near.cpp").write_text(long)
+        self.git("commit", "-qam", "longer")
+        (self.root / "src/cli/main.cpp").write_text(FILES["src/cli/main.cpp"] + "// changed\n" * 3)
+        self.git("mv", "src/base/near.cpp", "src/base/close.cpp")
+        files = ["src/base/close.cpp", "src/cli/main.cpp"]
+        result = subprocess.run([sys.executable, self.root / "tools" / "changed_sources", "--since", "HEAD", "--most", "1", *files],
+                                capture_output=True, text=True, check=True)
+        self.assertEqual(result.stdout.splitlines(), ["src/cli/main.cpp"])
+
     def test_where_git_cannot_tell_everything_is_concerned(self):
         self.assertEqual(self.concerned(), SOURCES)
 
