@@ -318,4 +318,7 @@ void gather_rows(const Tensor& x, std::span<const std::int64_t> rows,
 /// The same into a new tensor of shape [rows.size(), …].
 Tensor gather_rows(const Tensor& x, std::span<const std::int64_t> rows);
 
+/// These rows of a data set as a data set.
+Dataset gather_rows(const Dataset& data, std::span<const std::int64_t> rows);
+
 }  // namespace chainrule

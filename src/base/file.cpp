@@ -118,6 +118,8 @@ class FileReader {
 
 }  // namespace
 
+std::string readable(const std::string& path) { return path == "-" ? kStandardInput : path; }
+
 std::string file_name(const std::string& path) {
   return path == kStandardInput ? "standard input" : printable(path, path.size());
 }

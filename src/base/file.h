@@ -11,6 +11,9 @@ namespace chainrule {
 /// The path that stands for standard input.
 inline constexpr const char* kStandardInput = "/dev/stdin";
 
+/// The path to open: "-" is standard input.
+std::string readable(const std::string& path);
+
 /// How a path is called in messages: as it was given, printable; "standard input".
 std::string file_name(const std::string& path);
 

@@ -70,22 +70,10 @@ std::string rows_text(const std::string& file, const std::vector<std::int64_t>& 
   return text + " of " + data;
 }
 
-// The rows of a data set, without the others.
-Dataset some_rows(const Dataset& all, const std::vector<std::int64_t>& rows) {
-  Dataset some;
-  some.x = gather_rows(all.x, rows);
-  if (all.labels.size() > 0) some.labels = gather_rows(all.labels, rows);
-  if (all.y.size() > 0) some.y = gather_rows(all.y, rows);
-  if (all.lengths.size() > 0) some.lengths = gather_rows(all.lengths, rows);
-  some.classes = all.classes;
-  some.features = all.features;
-  return some;
-}
-
 void take_rows(NetworkSource& source, const NetworkOptions& options, const Dataset& all) {
   const std::int64_t count = all.x.shape()[0];
   const std::vector<std::int64_t> rows = spaced_rows(count, options.rows);
-  source.batch = some_rows(all, rows);
+  source.batch = gather_rows(all, rows);
   source.data = rows_text(options.table.data, rows, count);
   source.input = {all.x.shape().begin() + 1, all.x.shape().end()};
 }

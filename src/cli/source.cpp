@@ -11,7 +11,7 @@ namespace chainrule::cli {
 
 std::string read_program(const std::string& name) {
   constexpr std::uint64_t kMost = 16'000'000;
-  return read_file(name == "-" ? kStandardInput : name,
+  return read_file(readable(name),
                    {.text = "a Python file with a forward pass in NumPy", .most = kMost});
 }
 

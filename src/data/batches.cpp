@@ -143,4 +143,15 @@ Tensor gather_rows(const Tensor& x, std::span<const std::int64_t> rows) {
   return result;
 }
 
+Dataset gather_rows(const Dataset& data, std::span<const std::int64_t> rows) {
+  Dataset some;
+  some.x = gather_rows(data.x, rows);
+  if (data.labels.size() > 0) some.labels = gather_rows(data.labels, rows);
+  if (data.y.size() > 0) some.y = gather_rows(data.y, rows);
+  if (data.lengths.size() > 0) some.lengths = gather_rows(data.lengths, rows);
+  some.classes = data.classes;
+  some.features = data.features;
+  return some;
+}
+
 }  // namespace chainrule

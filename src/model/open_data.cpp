@@ -2,6 +2,7 @@
 // set's test files, else rows at random.
 #include "chainrule/open_data.h"
 
+#include "base/file.h"
 #include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/images.h"
@@ -65,26 +66,18 @@ TrainingData open_images(const std::string& path, const DataOptions& options,
   }
   TrainingData result;
   result.train = read_idx_dataset(files.train_images, files.train_labels);
-  const std::vector<std::string>& classes = result.train.classes;
   result.held_out = !options.validation && !files.test_images.empty() && !files.test_labels.empty();
   if (result.held_out) {
-    result.test = read_idx_dataset(files.test_images, files.test_labels, classes);
+    result.test = read_idx_dataset(files.test_images, files.test_labels, result.train.classes);
   } else {
     result.validation = share_of(options, kValidation);
     const Split rows = split(result.train.x.shape()[0], result.validation, options.seed,
                              result.train.labels.values<std::int32_t>());
-    const auto part = [&](std::span<const std::int64_t> of) {
-      Dataset data;
-      data.x = gather_rows(result.train.x, of);
-      data.labels = gather_rows(result.train.labels, of);
-      data.classes = classes;
-      return data;
-    };
-    result.test = part(rows.test);
-    result.train = part(rows.train);
+    result.test = gather_rows(result.train, rows.test);
+    result.train = gather_rows(result.train, rows.train);
   }
   const Shape& shape = result.train.x.shape();
-  result.encoder = Encoder::of_images({shape.begin() + 1, shape.end()}, classes);
+  result.encoder = Encoder::of_images({shape.begin() + 1, shape.end()}, result.train.classes);
   return result;
 }
 
@@ -94,11 +87,11 @@ TrainingData open_text(const std::string& path, const DataOptions& options) {
   const std::string text = read_text(readable(path));
   const std::vector<std::string> vocabulary = characters_of(text, path);
   const std::vector<std::int32_t> tokens = encode_text(text, vocabulary, path);
-  const auto held = static_cast<std::size_t>(share_of(options, kTextValidation) *
-                                             static_cast<double>(tokens.size()));
-  const std::span<const std::int32_t> all(tokens);
   TrainingData result;
   result.validation = share_of(options, kTextValidation);
+  const auto held =
+      static_cast<std::size_t>(result.validation * static_cast<double>(tokens.size()));
+  const std::span<const std::int32_t> all(tokens);
   result.encoder = Encoder::of_characters(Encoder::Kind::kText, vocabulary, options.context);
   const std::string of_all = fmt::format(" of the {} characters", tokens.size());
   result.train = text_windows(all.first(all.size() - held), vocabulary, options.context, 0,
@@ -115,15 +108,15 @@ TrainingData open_words(const std::string& path, const DataOptions& options) {
   require_no_table_options(path, options, "words");
   const std::vector<std::string> words = read_words(readable(path));
   const std::vector<std::string> vocabulary = characters_of(words);
-  const Split rows = split(static_cast<std::int64_t>(words.size()),
-                           share_of(options, kTextValidation), options.seed);
+  TrainingData result;
+  result.validation = share_of(options, kTextValidation);
+  const Split rows =
+      split(static_cast<std::int64_t>(words.size()), result.validation, options.seed);
   const auto part = [&](std::span<const std::int64_t> of) {
     std::vector<std::string> chosen;
     for (const std::int64_t row : of) chosen.push_back(words[static_cast<std::size_t>(row)]);
     return word_contexts(chosen, vocabulary, options.words);
   };
-  TrainingData result;
-  result.validation = share_of(options, kTextValidation);
   result.encoder = Encoder::of_characters(Encoder::Kind::kWords, vocabulary, options.words);
   result.train = part(rows.train);
   if (!rows.test.empty()) result.test = part(rows.test);

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/file.h"
 #include "base/format.h"
 #include "chainrule/error.h"
 #include "chainrule/images.h"

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <filesystem>
 
+#include "base/file.h"
 #include "base/format.h"
 #include "base/nearest.h"
 #include "base/printable.h"
@@ -13,8 +14,7 @@ namespace chainrule {
 
 Table load_table(const std::string& name, const CsvOptions& options) {
   if (is_builtin(name)) return builtin(name);
-  if (name == "-") return read_csv(kStandardInput, options);
-  const bool looks_like_a_path = name.find_first_of("./\\") != std::string::npos;
+  const bool looks_like_a_path = name == "-" || name.find_first_of("./\\") != std::string::npos;
   if (!looks_like_a_path && !std::filesystem::exists(name)) {
     throw UsageError("no such file, and " +
                      unknown_name("built-in data set", name, builtin_names()));
@@ -24,7 +24,7 @@ Table load_table(const std::string& name, const CsvOptions& options) {
                      ": a folder without images; expected a CSV file, a built-in data set, or a "
                      "folder with files such as train-images-idx3-ubyte");
   }
-  return read_csv(name, options);
+  return read_csv(readable(name), options);
 }
 
 std::string target_of(const std::string& path, const Table& table, const DataOptions& options) {

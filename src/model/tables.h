@@ -3,13 +3,9 @@
 
 #include <string>
 
-#include "base/file.h"
 #include "chainrule/open_data.h"
 
 namespace chainrule {
-
-/// What the readers of files call standard input.
-inline std::string readable(const std::string& path) { return path == "-" ? kStandardInput : path; }
 
 /// The built-in data set of that name, or the CSV file at that path; "-" is standard input.
 ///
