@@ -58,6 +58,7 @@ class Deriving {
   DerivationStep step(const Value& v);
   ChainTerm term(const Value& v, const Value& reader) const;
   void differentiate(DerivationStep& step, const Value& v);
+  void put_gradients(Graph& whole, const std::vector<Value>& of) const;
   void finish(Derivation& derivation) const;
   void write_program(Derivation& derivation) const;
 
@@ -254,21 +255,24 @@ DerivationStep Deriving::step(const Value& v) {
   return step;
 }
 
+// Copies the loss into `whole`, with its gradients by the values `of` as outputs, under their names.
+void Deriving::put_gradients(Graph& whole, const std::vector<Value>& of) const {
+  GraphCopy copy(whole);
+  const Value loss = copy(loss_);
+  std::vector<Value> values;
+  for (const Value& v : of) values.push_back(copy(v));
+  const std::vector<Value> gradients = gradient(loss, values);
+  for (std::size_t i = 0; i < of.size(); ++i) whole.output(gradient_name(of[i]), gradients[i]);
+}
+
 // The gradient of everything, simplified: the results of the steps, and the lines of the program.
 void Deriving::finish(Derivation& derivation) const {
   const std::vector<Value> order = backward_order();
   Graph whole("backward");
-  GraphCopy copy(whole);
-  const Value loss = copy(loss_);
-  std::vector<Value> values;
-  for (const Value& v : order) values.push_back(copy(v));
-  const std::vector<Value> gradients = gradient(loss, values);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    whole.output(derivation.steps[i].gradient, gradients[i]);
-  }
+  put_gradients(whole, order);
   const GraphPtr simple = name_masks(*simplify(whole));
   const GraphPtr code = name_masks(*spelled_out(whole, Notation::kNumpy));
-  for (std::size_t i = 0; i < values.size(); ++i) {
+  for (std::size_t i = 0; i < order.size(); ++i) {
     DerivationStep& s = derivation.steps[i];
     s.result = in_mathematics(simple->outputs()[i].second, s.gradient);
     s.cancels = s.result.text != s.sum.text;
@@ -279,14 +283,7 @@ void Deriving::finish(Derivation& derivation) const {
 // The lines that remain when only what was asked for is computed.
 void Deriving::write_program(Derivation& derivation) const {
   Graph whole("backward");
-  GraphCopy copy(whole);
-  const Value loss = copy(loss_);
-  std::vector<Value> values;
-  for (const Value& v : wrt_) values.push_back(copy(v));
-  const std::vector<Value> gradients = gradient(loss, values);
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    whole.output(gradient_name(wrt_[i]), gradients[i]);
-  }
+  put_gradients(whole, wrt_);
   const GraphPtr code = name_masks(*spelled_out(whole, Notation::kNumpy));
   name_lines(*code, Notation::kNumpy);
   const Writer numpy(*code, Notation::kNumpy);

@@ -55,13 +55,13 @@ std::string literal(const Tensor& tensor, const Shape& shape, std::size_t axis, 
 
 class Deriver {
  public:
-  Deriver(const NumpyProgram& program, const std::map<std::string, Value>& wanted)
+  Deriver(const NumpyProgram& program, const PythonSource& source,
+          const std::map<std::string, Value>& wanted)
       : program_(program),
         wanted_(wanted),
-        source_(program),
-        style_(source_.style()),
-        expressions_(source_.expressions()),
-        taken_(source_.names()) {
+        style_(source.style()),
+        expressions_(source.expressions()),
+        taken_(source.names()) {
     for (const std::string& e : expressions_) {
       if (!e.empty()) available_.insert(e);
     }
@@ -186,7 +186,6 @@ class Deriver {
 
   const NumpyProgram& program_;
   const std::map<std::string, Value>& wanted_;
-  const PythonSource source_;
   PythonStyle style_;
   std::vector<std::string> expressions_;  // by node of the program's graph
   std::set<std::string> taken_;           // names that mean something at top level of the file
@@ -199,9 +198,9 @@ class Deriver {
 
 }  // namespace
 
-DerivedLines derived_lines(const NumpyProgram& program,
+DerivedLines derived_lines(const NumpyProgram& program, const PythonSource& source,
                            const std::map<std::string, Value>& wanted) {
-  return Deriver(program, wanted).run();
+  return Deriver(program, source, wanted).run();
 }
 
 }  // namespace chainrule

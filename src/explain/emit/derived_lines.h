@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "chainrule/numpy_program.h"
+#include "explain/emit/python_source.h"
 
 namespace chainrule {
 
@@ -24,12 +25,13 @@ struct DerivedLines {
   std::vector<std::pair<std::string, std::string>> steps;
 };
 
-/// wanted: further gradients, by the name that the program has for them, and of which value.
+/// source: the program's text.    wanted: further gradients, by the name that the program has for
+/// them, and of which value.
 ///
 /// The lines are written in the style of the program and use its own names. A value that the
 /// program gave no name at top level gets a line of its own when it is needed.
 /// throws  UsageError when there is nothing to differentiate for, or a parameter has no name there.
-DerivedLines derived_lines(const NumpyProgram& program,
-                           const std::map<std::string, Value>& wanted = {});
+DerivedLines derived_lines(const NumpyProgram& program, const PythonSource& source,
+                           const std::map<std::string, Value>& wanted);
 
 }  // namespace chainrule

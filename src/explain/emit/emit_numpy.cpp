@@ -30,7 +30,7 @@ class Completion {
         starts_(source_.starts()),
         rate_(learning_rate_of(program)) {
     find_old_lines();
-    derived_ = derived_lines(program, old_gradients_);
+    derived_ = derived_lines(program, source_, old_gradients_);
     drop_orphans();
   }
 

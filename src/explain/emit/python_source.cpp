@@ -28,28 +28,9 @@ std::string text_of(const std::vector<std::string>& lines) {
   return text;
 }
 
-void visit(const ExpressionPtr& e, const std::function<void(const Expression&)>& see) {
-  if (!e) return;
-  see(*e);
-  for (const ExpressionPtr& child : e->children) visit(child, see);
-  if (e->function) visit(e->function->result, see);
-}
-
-// Statements in the order of the file, those of functions and blocks included; `inside` is true for
-// those of functions.
-void visit(const Block& block, bool inside,
-           const std::function<void(const Statement&, bool inside)>& see) {
-  for (const StatementPtr& s : block) {
-    see(*s, inside);
-    if (s->function) visit(s->function->body, true, see);
-    visit(s->body, inside, see);
-    visit(s->other, inside, see);
-  }
-}
-
 // Every expression of every statement.
-void visit_expressions(const Block& block, const std::function<void(const Expression&)>& see) {
-  visit(block, false, [&](const Statement& s, bool) {
+void visit_expressions(const Block& block, const numpy::SeeExpression& see) {
+  visit(block, [&](const Statement& s, bool) {
     for (const ExpressionPtr& target : s.targets) visit(target, see);
     visit(s.value, see);
   });
@@ -64,10 +45,6 @@ void add_targets(const Expression& target, std::set<std::string>& names) {
 
 bool is_name(const Expression& e, std::string_view name) {
   return e.kind == ExpressionKind::kName && e.text == name;
-}
-
-bool is_string(const ExpressionPtr& e, std::string_view text) {
-  return e && e->kind == ExpressionKind::kString && e->text == text;
 }
 
 // "W1" of params['W1'], "hs_0" of hs[0], "W1" of self.W1.
@@ -112,27 +89,25 @@ Style most_frequent(const std::map<Style, int>& counts, Style otherwise) {
   return otherwise;
 }
 
-// params of params['W1'] or of `params = {'W1': …}`, the first that is one of `variables`; "".
-std::string container_of(const std::string& key, const Block& statements,
-                         const std::set<std::string>& variables) {
-  std::string subscripted;
-  std::string literal;
+// By key, params of params['W1'] or else of `params = {'W1': …}`: the first that is one of
+// `variables`.
+std::map<std::string, std::string> containers_of(const Block& statements,
+                                                 const std::set<std::string>& variables) {
+  std::map<std::string, std::string> containers;
+  const auto add = [&](const ExpressionPtr& key, const Expression& container) {
+    if (!key || key->kind != ExpressionKind::kString) return;
+    if (container.kind != ExpressionKind::kName || !variables.contains(container.text)) return;
+    containers.emplace(key->text, container.text);
+  };
   visit_expressions(statements, [&](const Expression& e) {
-    if (e.kind != ExpressionKind::kSubscript || !is_string(e.children[1], key)) return;
-    const Expression& object = *e.children[0];
-    const bool fits = object.kind == ExpressionKind::kName && variables.contains(object.text);
-    if (fits && subscripted.empty()) subscripted = object.text;
+    if (e.kind == ExpressionKind::kSubscript) add(e.children[1], *e.children[0]);
   });
-  visit(statements, false, [&](const Statement& s, bool) {
+  visit(statements, [&](const Statement& s, bool) {
     if (s.kind != StatementKind::kAssign || s.value->kind != ExpressionKind::kDict) return;
     const std::vector<ExpressionPtr>& items = s.value->children;
-    for (std::size_t i = 0; i < items.size(); i += 2) {
-      const Expression& target = *s.targets[0];
-      const bool fits = target.kind == ExpressionKind::kName && variables.contains(target.text);
-      if (fits && is_string(items[i], key) && literal.empty()) literal = target.text;
-    }
+    for (std::size_t i = 0; i < items.size(); i += 2) add(items[i], *s.targets[0]);
   });
-  return subscripted.empty() ? literal : subscripted;
+  return containers;
 }
 
 }  // namespace
@@ -161,11 +136,12 @@ std::string gradient_base(const std::string& name) {
 }
 
 PythonSource::PythonSource(const NumpyProgram& program)
-    : program_(program), starts_(program.lines.size(), program.lines.size()) {
+    : program_(program),
+      starts_(program.lines.size(), program.lines.size()),
+      code_(program.lines.size()) {
   const std::string text = text_of(program.lines);
-  tokens_ = numpy::tokens_of(text, program.file);
   statements_ = numpy::parse(text, program.file);
-  visit(statements_, false, [&](const Statement& s, bool inside) {
+  visit(statements_, [&](const Statement& s, bool inside) {
     if (inside) return;
     std::set<std::string> targets;
     for (const ExpressionPtr& target : s.targets) add_targets(*target, targets);
@@ -177,6 +153,7 @@ PythonSource::PythonSource(const NumpyProgram& program)
     }
   });
   names_.insert(variables_.begin(), variables_.end());
+  containers_ = containers_of(statements_, variables_);
   std::size_t next = 0;  // the first line that belongs to no statement yet
   for (const StatementPtr& s : statements_) {
     const auto start = static_cast<std::size_t>(s->at.line) - 1;
@@ -184,12 +161,32 @@ PythonSource::PythonSource(const NumpyProgram& program)
     // Of several statements on one line the first begins there.
     for (; next < std::min(end, starts_.size()); ++next) starts_[next] = start;
   }
+  read_words(numpy::tokens_of(text, program.file));
+}
+
+void PythonSource::read_words(const std::vector<Token>& tokens) {
+  std::vector<std::size_t> begins(code_.size());  // of the lines, in bytes of the source
+  for (std::size_t i = 1; i < begins.size(); ++i) {
+    begins[i] = begins[i - 1] + program_.lines[i - 1].size() + 1;
+  }
+  for (const Token& token : tokens) {
+    const auto line = static_cast<std::size_t>(token.at.line) - 1;
+    if (token.kind == TokenKind::kNewline || token.kind == TokenKind::kEnd ||
+        line >= code_.size()) {
+      continue;
+    }
+    if (token.kind == TokenKind::kName) identifiers_[starts_[line]].insert(token.text);
+    // A word that goes on over lines, a string, is all there is on them.
+    const auto last = static_cast<std::size_t>(token.end_line) - 1;
+    for (std::size_t i = line; i < last; ++i) code_[i] = program_.lines[i];
+    code_[last] = program_.lines[last].substr(0, token.end - begins[last]);
+  }
 }
 
 PythonStyle PythonSource::style() const {
   PythonStyle style;
   style.numpy = "";
-  visit(statements_, false, [&](const Statement& s, bool) {
+  visit(statements_, [&](const Statement& s, bool) {
     if (s.kind != StatementKind::kImport) return;
     for (std::size_t i = 0; i + 1 < s.names.size(); i += 2) {
       if (s.names[i] == "numpy") style.numpy = s.names[i + 1];
@@ -211,33 +208,16 @@ PythonStyle PythonSource::style() const {
   return style;
 }
 
-std::string PythonSource::code(std::size_t line) const {
-  const auto number = static_cast<int>(line) + 1;
-  std::size_t end = 0;  // bytes of the source
-  std::size_t begin = 0;
-  for (std::size_t i = 0; i < line; ++i) begin += program_.lines[i].size() + 1;
-  for (const Token& token : tokens_) {
-    if (token.kind == TokenKind::kNewline || token.kind == TokenKind::kEnd) continue;
-    if (token.end_line == number) end = std::max(end, token.end);
-    if (token.at.line <= number && token.end_line > number) return program_.lines[line];
-  }
-  return end <= begin ? "" : program_.lines[line].substr(0, end - begin);
-}
-
 std::set<std::string> PythonSource::identifiers(std::size_t start) const {
-  std::set<std::string> names;
-  for (const Token& token : tokens_) {
-    const auto line = static_cast<std::size_t>(token.at.line) - 1;
-    if (token.kind != TokenKind::kName || line >= starts_.size()) continue;
-    if (starts_[line] == start && line >= start) names.insert(token.text);
-  }
-  return names;
+  const auto found = identifiers_.find(start);
+  return found == identifiers_.end() ? std::set<std::string>() : found->second;
 }
 
 // params['W1'] for a W1 that is kept in a dictionary, hs[0] for an hs_0 in a list.
 std::string PythonSource::element(const std::string& name) const {
-  const std::string container = container_of(name, statements_, variables_);
-  if (!container.empty()) return fmt::format("{}['{}']", container, name);
+  if (const auto found = containers_.find(name); found != containers_.end()) {
+    return fmt::format("{}['{}']", found->second, name);
+  }
   const std::size_t split = name.rfind('_');
   if (split == std::string::npos || !variables_.contains(name.substr(0, split))) return "";
   std::string number = name.substr(split + 1);

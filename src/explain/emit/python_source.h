@@ -2,7 +2,7 @@
 // which expression a value of the graph can be had after the loss.
 #pragma once
 
-#include <functional>
+#include <map>
 #include <set>
 #include <string>
 #include <vector>
@@ -56,7 +56,7 @@ class PythonSource {
   const std::vector<std::size_t>& starts() const { return starts_; }
 
   /// A line of the file without its comment.
-  std::string code(std::size_t line) const;
+  const std::string& code(std::size_t line) const { return code_[line]; }
 
   /// Every identifier in the top-level statement that begins on that line.
   std::set<std::string> identifiers(std::size_t start) const;
@@ -66,14 +66,17 @@ class PythonSource {
   std::vector<std::string> expressions() const;
 
  private:
+  void read_words(const std::vector<numpy::Token>& tokens);
   std::string element(const std::string& name) const;
 
   const NumpyProgram& program_;
-  std::vector<numpy::Token> tokens_;
   numpy::Block statements_;
   std::set<std::string> variables_;  // that hold something at top level
   std::set<std::string> names_;
+  std::map<std::string, std::string> containers_;  // of a key, the dictionary that has it
   std::vector<std::size_t> starts_;
+  std::vector<std::string> code_;
+  std::map<std::size_t, std::set<std::string>> identifiers_;  // by the statement's first line
 };
 
 }  // namespace chainrule

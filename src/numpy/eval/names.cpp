@@ -22,36 +22,24 @@ std::string lower(std::string_view text) {
 class Walk {
  public:
   Names run(const Block& block) {
-    statements(block);
+    visit(block, [this](const Statement& s, bool) { statement(s); });
     return std::move(names_);
   }
 
  private:
-  void statements(const Block& block) {
-    for (const StatementPtr& s : block) statement(*s);
-  }
-
   void statement(const Statement& s) {
+    const auto see = [this](const Expression& e) {
+      if (e.kind == ExpressionKind::kName || e.kind == ExpressionKind::kString) {
+        names_.all.insert(e.text);
+      }
+    };
     for (const ExpressionPtr& target : s.targets) {
-      expression(target);
+      visit(target, see);
       assigned(*target, s);
     }
-    expression(s.value);
-    statements(s.body);
-    statements(s.other);
-    if (s.function) {
-      for (const std::string& parameter : s.function->parameters) names_.all.insert(parameter);
-      statements(s.function->body);
-    }
-  }
-
-  void expression(const ExpressionPtr& e) {
-    if (!e) return;
-    if (e->kind == ExpressionKind::kName || e->kind == ExpressionKind::kString) {
-      names_.all.insert(e->text);
-    }
-    for (const ExpressionPtr& child : e->children) expression(child);
-    if (e->function) expression(e->function->result);
+    visit(s.value, see);
+    if (!s.function) return;
+    for (const std::string& parameter : s.function->parameters) names_.all.insert(parameter);
   }
 
   // W1 or params["W1"].

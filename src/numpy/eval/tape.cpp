@@ -379,11 +379,10 @@ std::string Tape::unique(const std::string& name) {
 }
 
 void Tape::name(Value value, const std::string& name, bool lasting) {
-  const std::pair<std::int64_t, std::size_t> key{value.node().id, value.index()};
-  const bool provisional = provisional_.contains(key);
+  const bool provisional = provisional_.contains(value);
   if (!value.name().empty() && !(provisional && lasting)) return;
-  if (lasting) provisional_.erase(key);
-  if (!lasting) provisional_.insert(key);
+  if (lasting) provisional_.erase(value);
+  if (!lasting) provisional_.insert(value);
   if (value.name() == name) return;
   graph_->set_name(value, unique(name));
 }

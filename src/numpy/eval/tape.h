@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "backend/reference/lazy.h"
+#include "graph/value_map.h"
 #include "numpy/eval/names.h"
 #include "numpy/eval/value.h"
 
@@ -122,7 +123,7 @@ class Tape {
   std::map<std::int64_t, std::string> keys_;  // by node
   std::map<std::string, int> key_counts_;
   std::set<std::string> taken_;
-  std::set<std::pair<std::int64_t, std::size_t>> provisional_;
+  ValueSet provisional_;
   std::map<std::string, int> next_number_;  // to try for a name that is taken
   mutable std::vector<Below> below_;        // by node, as far as it was asked for
   LazyEvaluation evaluation_;

@@ -1,6 +1,7 @@
 // The syntax tree of the part of Python that numerical programs use.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -87,6 +88,15 @@ struct Statement {
   Block other;
   std::shared_ptr<const FunctionSyntax> function;
 };
+
+/// Shows every statement, in the order of the file: those of blocks and, with `inside`, those of
+/// functions too.
+using SeeStatement = std::function<void(const Statement& s, bool inside)>;
+void visit(const Block& block, const SeeStatement& see, bool inside = false);
+
+/// Shows an expression and every one in it, from the outside inwards; none for null.
+using SeeExpression = std::function<void(const Expression& e)>;
+void visit(const ExpressionPtr& expression, const SeeExpression& see);
 
 /// The statements of a file.
 ///
