@@ -4,7 +4,6 @@
 #include <cmath>
 
 #include "base/format.h"
-#include "base/nearest.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "nn/layer_kind.h"
@@ -225,14 +224,7 @@ void check_norm(std::string_view word) {
   }
 }
 
-void check_activation(std::string_view word) {
-  std::vector<std::string> known;
-  for (const Activation& activation : activations()) {
-    if (activation.name == word) return;
-    known.emplace_back(activation.name);
-  }
-  throw UsageError(unknown_name("activation", word, known));
-}
+void check_activation(std::string_view word) { find_activation(word); }
 
 // One block in the words of the model text, which is all that it is.
 class BlockText {

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "base/format.h"
-#include "base/nearest.h"
 #include "chainrule/error.h"
 #include "chainrule/ops.h"
 #include "nn/layer_kind.h"
@@ -266,12 +265,7 @@ Phrase gelu_tanh() { return from_text("gelu_tanh"); }
 Phrase silu() { return from_text("silu"); }
 Phrase softmax() { return from_text("softmax"); }
 Phrase activation(const std::string& name) {
-  std::vector<std::string> known;
-  for (const Activation& a : activations()) {
-    if (a.name == name) return from_text(name);
-    known.emplace_back(a.name);
-  }
-  throw UsageError(unknown_name("activation", name, known));
+  return from_text(std::string(find_activation(name).name));
 }
 Phrase dropout(double rate) { return from_text(fmt::format("dropout {}", rate)); }
 Phrase flatten() { return from_text("flatten"); }

@@ -2,6 +2,11 @@
 #include "ops/activations.h"
 
 #include <numbers>
+#include <string>
+#include <vector>
+
+#include "base/nearest.h"
+#include "chainrule/error.h"
 
 namespace chainrule {
 namespace {
@@ -110,5 +115,14 @@ constexpr Activation kActivations[] = {
 }  // namespace
 
 std::span<const Activation> activations() { return kActivations; }
+
+const Activation& find_activation(std::string_view name) {
+  std::vector<std::string> known;
+  for (const Activation& activation : kActivations) {
+    if (activation.name == name) return activation;
+    known.emplace_back(activation.name);
+  }
+  throw UsageError(unknown_name("activation", name, known));
+}
 
 }  // namespace chainrule

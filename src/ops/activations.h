@@ -27,4 +27,7 @@ struct Activation {
 
 std::span<const Activation> activations();
 
+/// throws  UsageError with the names that there are, for a name that is none of them.
+const Activation& find_activation(std::string_view name);
+
 }  // namespace chainrule
