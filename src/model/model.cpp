@@ -104,22 +104,21 @@ Sequential network_for(const TrainingData& data, const Sequential& asked) {
 FitOptions Model::prepare(const TrainingData& data, const FitOptions& options) {
   const std::int64_t rows = data.train.x.shape()[0];
   FitOptions how = usual_options(options, rows);
-  const bool begins = parameters.empty();
-  if (begins) {
+  if (parameters.empty()) {
     const bool chosen = network.layers().empty();
     network = network_for(data, network);
     if (chosen && how.optimizer.is_full_batch()) network = without_dropout(network);
     input = data.encoder.example_shape();
     encoder = data.encoder;
+    Shape batch = input;
+    batch.insert(batch.begin(), std::min(how.batch, rows));
+    // A network that does not fit is refused here.
+    gradient_step(network, batch, static_cast<std::int64_t>(data.train.classes.size()),
+                  {.lengths = data.train.lengths.size() > 0});
+    parameters = initialize(network, input, how.seed, how.init);
   } else {
     require_same_encoding(encoder, data);
   }
-  Shape batch = input;
-  batch.insert(batch.begin(), std::min(how.batch, rows));
-  // A network that does not fit is refused here.
-  gradient_step(network, batch, static_cast<std::int64_t>(data.train.classes.size()),
-                {.lengths = data.train.lengths.size() > 0});
-  if (begins) parameters = initialize(network, input, how.seed, how.init);
   training = record(data, how);
   return how;
 }

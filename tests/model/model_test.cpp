@@ -8,6 +8,7 @@
 
 #include "chainrule/error.h"
 #include "support/folder.h"
+#include "train/non_finite.h"
 
 using namespace chainrule;
 
@@ -38,13 +39,6 @@ TrainingData encoded(const Table& table, const std::string& target) {
   data.encoder = Encoder::fit(table, all_rows(table.rows()), {.target = target});
   data.train = data.encoder.encode(table, all_rows(table.rows()));
   return data;
-}
-
-bool all_finite(const TensorMap& tensors) {
-  return std::ranges::all_of(tensors, [](const auto& entry) {
-    return std::ranges::all_of(entry.second.template values<float>(),
-                               [](float v) { return std::isfinite(v); });
-  });
 }
 
 }  // namespace
